@@ -19,7 +19,8 @@ export type RingMemory = Int32Array
 
 /** `words` must be a power of two. */
 export const createRingMemory = (words: number): RingMemory => {
-  if (words < 64 || (words & (words - 1)) !== 0) throw new RangeError(`ring of ${words} words: a power of two >= 64 expected`)
+  if (words < 64 || (words & (words - 1)) !== 0)
+    throw new RangeError(`ring of ${words} words: a power of two >= 64 expected`)
   return new Int32Array(new SharedArrayBuffer((FIRST + words) * 4))
 }
 
