@@ -1,0 +1,47 @@
+/**
+ * Datapath actions, as tier 1 hands them to tiers 2 and 3: executed in order, on one packet, by the cached flow that names them. The words are those of
+ * `ovs-appctl dpctl/dump-flows` ("odp" syntax). An empty list drops.
+ *
+ * Ports are datapath port numbers. Encoded for the workers by program.ts; printed and parsed by odp-text.ts.
+ */
+
+/** Header that a `set` writes, as dpctl names it. */
+export type SetHeader =
+  | 'eth'
+  | 'mpls'
+  | 'ipv4'
+  | 'ipv6'
+  | 'arp'
+  | 'nd'
+  | 'tcp'
+  | 'udp'
+  | 'sctp'
+  | 'icmp'
+  | 'icmpv6'
+  | 'skb_mark'
+  | 'skb_priority'
+
+/** Bits of one key word (key.ts) that a `set` writes; `value` is zero outside of `mask`. */
+export interface SetWord {
+  readonly word: number
+  readonly value: number
+  readonly mask: number
+}
+
+export type OdpAction =
+  | { readonly type: 'output'; readonly port: number }
+  /** `tci` has the CFI bit set, as in the key. */
+  | { readonly type: 'push_vlan'; readonly tpid: number; readonly tci: number }
+  | { readonly type: 'pop_vlan' }
+  | { readonly type: 'push_mpls'; readonly ethertype: number; readonly lse: number }
+  | { readonly type: 'pop_mpls'; readonly ethertype: number }
+  /** Writes header fields; lengths and checksums follow. The packet is known, by the flow's match, to have that header. */
+  | { readonly type: 'set'; readonly header: SetHeader; readonly words: readonly SetWord[] }
+  /** Sets the recirculation id and looks the packet up again. Last action of a list. */
+  | { readonly type: 'recirc'; readonly id: number }
+  /** Runs on a copy; what follows sees the packet as before. */
+  | { readonly type: 'clone'; readonly actions: readonly OdpAction[] }
+  /** Cuts the packet to `maxLen` bytes for the next output only. */
+  | { readonly type: 'trunc'; readonly maxLen: number }
+  /** Drop with a reason that is shown and counted; last action of a list. Unlike an empty list it is an error, not a decision. */
+  | { readonly type: 'drop'; readonly reason: string }
