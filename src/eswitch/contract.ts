@@ -1,0 +1,51 @@
+/**
+ * Tier 3's contract: what the offload module sees of an embedded switch. Providers: the worker on TAPs (client.ts), a plain reference one for tests
+ * (reference.ts).
+ *
+ * An eswitch has ports (VFs and uplinks of one NIC, one switch ID) and a bounded table of rules. A frame that a rule matches leaves by the rule's
+ * actions and no other thread sees it. Any other goes up to the datapath through its port's representor. A rule outputs only to ports of the
+ * same eswitch. What a provider can match and do is its *profile*; the offload module checks a flow against it before it asks.
+ *
+ * A new rule is *armed* first and becomes *active* when a marker has passed the rings to the datapath and back, so that a packet on the fast path never
+ * overtakes an earlier one of its flow on the slow path; frames that match an armed rule wait for that moment.
+ */
+import type { FlowStats } from '../datapath/contract.ts'
+import type { Match } from '../flow/key.ts'
+import type { OdpAction } from '../flow/odp.ts'
+import type { Profile } from './profile.ts'
+
+export type EswitchState = 'running' | 'restarting' | 'stopped'
+
+export interface EswitchRule {
+  /** The datapath flow's id. */
+  readonly id: number
+  readonly match: Match
+  readonly actions: readonly OdpAction[]
+}
+
+export interface Eswitch {
+  readonly name: string
+  /** 'aa:bb:cc:dd:ee:ff'. Ports with the same switch ID can forward to each other in hardware. */
+  readonly switchId: string
+  readonly profile: Profile
+  readonly state: EswitchState
+
+  /** True if the datapath port with this number is a representor of this eswitch. */
+  hasPort(no: number): boolean
+  /** Rules held, and how many fit. */
+  readonly ruleCount: number
+  readonly capacity: number
+
+  /** Inserts, or replaces atomically (same id). 'full' when the table has no room, 'down' when the worker is not running: nothing is changed then. */
+  rulePut(rule: EswitchRule): 'ok' | 'full' | 'down'
+  /** Removes; `gone` is called when no frame can use the rule any more, with its final statistics (also when the worker died meanwhile). */
+  ruleDel(id: number, gone?: (final: FlowStats) => void): void
+  /** Statistics of a rule since it was put; false when there is none. */
+  ruleStats(id: number, out: FlowStats): boolean
+  /** True once the rule is active. */
+  ruleActive(id: number): boolean
+  ruleIds(): Iterable<number>
+
+  /** Calls back on every change of `state`. When the worker is lost all rules are gone, before the call, their last statistics are kept for `lost`. */
+  onState(listener: (state: EswitchState) => void): void
+}
