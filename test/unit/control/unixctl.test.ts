@@ -86,7 +86,7 @@ test('requests cut anywhere and sent back to back are answered in order', async 
       .trim()
       .split('\n')
       .map((l) => JSON.parse(l).result),
-  ).toEqual(['a', '{"x', ']}'])
+  ).toEqual(['a\n', '{"x\n', ']}\n'])
 })
 
 test('garbage is answered with an error and the connection ends', async () => {

@@ -1,0 +1,74 @@
+/** What one value of the configuration demands of another. Pure; complaints carry the path, load.ts gives them line and column. */
+import type { BridgePortConfig, Config } from './schema.ts'
+import { bridgePortDefaults } from './schema.ts'
+
+export interface Complaint {
+  readonly path: readonly (string | number)[]
+  readonly message: string
+}
+
+const checkPort = (config: Config, bridge: string, name: string, port: BridgePortConfig): Complaint[] => {
+  const path = ['bridges', bridge, 'ports', name]
+  const complaints: Complaint[] = []
+  const say = (key: string, message: string): number => complaints.push({ path: [...path, key], message })
+  const owner = Object.entries(config.eswitches).find(([, nic]) => name in nic.ports)?.[0]
+  if (owner !== undefined) {
+    if (port.type !== undefined) say('type', `${name} is a port of eswitch ${owner}; no type expected here`)
+    for (const key of ['netns', 'mtu', 'mac'] as const)
+      if (port[key] !== undefined) say(key, `belongs to eswitches.${owner}.ports.${name}, not here`)
+  } else if (port.type === undefined) {
+    complaints.push({ path, message: `${name} is on no eswitch: "type" expected ("tap", "packet" or "patch")` })
+  }
+  if (port.type === 'patch') {
+    const peer = port.options['peer']
+    const other = Object.entries(config.bridges).find(
+      ([, b]) => typeof peer === 'string' && b.ports[peer] !== undefined,
+    )
+    if (typeof peer !== 'string') say('options', 'a patch port needs options: { peer: NAME }')
+    else if (!other) say('options', `peer ${peer}: no bridge has a port of that name`)
+    else if (other[1].ports[peer]?.type !== 'patch' || other[1].ports[peer]?.options['peer'] !== name)
+      say('options', `peer ${peer} is not a patch port whose peer is ${name}`)
+    else if (peer === name) say('options', 'a patch port cannot be its own peer')
+  }
+  for (const key of Object.keys(port.options))
+    if (!(port.type === 'patch' && key === 'peer')) say('options', `unknown option "${key}" for this type of port`)
+  if (port.vlan_mode === 'access' && port.trunks) say('trunks', 'an access port has no trunks')
+  if (port.vlan_mode?.startsWith('native') && port.tag === undefined)
+    say('vlan_mode', `${port.vlan_mode} needs "tag", the native VLAN`)
+  if (port.cvlans && port.vlan_mode !== 'dot1q-tunnel') say('cvlans', 'only a dot1q-tunnel port has cvlans')
+  return complaints
+}
+
+/** All complaints about a configuration whose shape is right. */
+export const checkConfig = (config: Config): Complaint[] => {
+  const complaints: Complaint[] = []
+  const taken = new Map<string, string>()
+  const take = (name: string, where: string, path: readonly string[]): void => {
+    const before = taken.get(name)
+    if (before !== undefined) complaints.push({ path, message: `port name ${name} is taken by ${before}` })
+    else taken.set(name, where)
+  }
+  for (const bridge of Object.keys(config.bridges)) take(bridge, `bridge ${bridge}`, ['bridges', bridge])
+  for (const [nic, { ports }] of Object.entries(config.eswitches))
+    for (const name of Object.keys(ports)) take(name, `eswitch ${nic}`, ['eswitches', nic, 'ports', name])
+  const inBridge = new Map<string, string>()
+  for (const [bridge, { ports }] of Object.entries(config.bridges)) {
+    const ofports = new Map<number, string>()
+    for (const [name, maybe] of Object.entries(ports)) {
+      const port = maybe ?? bridgePortDefaults
+      const path = ['bridges', bridge, 'ports', name]
+      const before = inBridge.get(name)
+      if (before !== undefined) complaints.push({ path, message: `port ${name} is already in bridge ${before}` })
+      inBridge.set(name, bridge)
+      if (config.bridges[name]) complaints.push({ path, message: `port name ${name} is taken by bridge ${name}` })
+      if (port.ofport !== undefined) {
+        const other = ofports.get(port.ofport)
+        if (other !== undefined)
+          complaints.push({ path: [...path, 'ofport'], message: `ofport ${port.ofport} is taken by ${other}` })
+        ofports.set(port.ofport, name)
+      }
+      complaints.push(...checkPort(config, bridge, name, port))
+    }
+  }
+  return complaints
+}
