@@ -1,5 +1,29 @@
 import { defineConfig } from 'vitest/config'
 
+/** Levels of test, from no privileges to root; `scripts/test` runs each in turn. */
 export default defineConfig({
-  test: { pool: 'forks', include: ['test/**/*.test.ts'], testTimeout: 20_000 },
+  test: {
+    pool: 'forks',
+    testTimeout: 20_000,
+    projects: [
+      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: { name: 'pipeline', include: ['test/pipeline/**/*.test.ts', 'test/compliance/**/*.test.ts'] },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'system',
+          include: ['test/system/**/*.test.ts'],
+          globalSetup: ['test/system/kit/global-setup.ts'],
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+          // Two cores, and figures that depend on who else runs.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
+  },
 })
