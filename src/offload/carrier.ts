@@ -1,0 +1,55 @@
+/** One eswitch as the offload module sees it: which flows it carries, who waits for room, and counters. */
+import type { Eswitch } from '../eswitch/contract.ts'
+import type { FlowRecord } from './record.ts'
+import type { CheckName } from './verdict.ts'
+
+export class Carrier {
+  readonly eswitch: Eswitch
+  readonly carried = new Set<FlowRecord>()
+  /** Ids of rules that are being removed. */
+  readonly retiring = new Set<number>()
+  /** Flows for which a rule was evicted, should its place not be free at once. First in line. */
+  readonly successors = new Set<FlowRecord>()
+  /** Walks over `carried` in search of victims. */
+  #hand: Iterator<FlowRecord> | undefined
+  /** No search for victims before this time (Clock milliseconds): the last one found none. */
+  searchAfter = 0
+  /** A job that fills free places is queued. */
+  filling = false
+  /** A job that compares rates is queued. */
+  rebalancing = false
+
+  insertions = 0
+  replacements = 0
+  evictions = 0
+  /** Rules that were lost with the worker. */
+  losses = 0
+  /** Decisions against a flow, by check, since the start. */
+  readonly refusals = new Map<CheckName, number>()
+
+  constructor(eswitch: Eswitch) {
+    this.eswitch = eswitch
+  }
+
+  get hasRoom(): boolean {
+    return this.eswitch.state === 'running' && this.eswitch.ruleCount < this.eswitch.capacity
+  }
+
+  countRefusal(check: CheckName): void {
+    this.refusals.set(check, (this.refusals.get(check) ?? 0) + 1)
+  }
+
+  /** Up to `n` carried flows, another part each time, all of them in turn. */
+  *nextCarried(n: number): Generator<FlowRecord> {
+    for (let left = Math.min(n, this.carried.size); left > 0; left--) {
+      this.#hand ??= this.carried.values()
+      let next = this.#hand.next()
+      if (next.done) {
+        this.#hand = this.carried.values()
+        next = this.#hand.next()
+        if (next.done) return
+      }
+      yield next.value
+    }
+  }
+}

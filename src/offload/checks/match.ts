@@ -1,0 +1,99 @@
+/** Can the eswitch match the fields, and with these masks? */
+import { PROFILE_FIELDS, type ProfileField } from '../../eswitch/profile-fields.ts'
+import { K_DP_WORDS, K_RECIRC_ID, type Match } from '../../flow/key.ts'
+import { PREREQUISITES, satisfied } from '../../flow/prerequisites.ts'
+import type { EswitchCheck } from './contract.ts'
+
+/** Every rule has these: in_port in full, and the recirculation id, which is zero for a frame that has just come in. */
+const ALWAYS = new Set(['in_port', 'in_port_oxm', 'recirc_id'])
+
+/** Bits that any field describes. The rest of the key is padding: zero for every packet, free to match. */
+const described = new Int32Array(K_DP_WORDS)
+for (const field of PROFILE_FIELDS) for (const { word, mask } of field.words) described[word]! |= mask
+
+const bitCount = (n: number): number => {
+  let count = 0
+  for (let v = n >>> 0; v !== 0; v >>>= 1) count += v & 1
+  return count
+}
+
+const overlap = (field: ProfileField, mask: Int32Array): number =>
+  field.words.reduce((sum, w) => sum + bitCount(w.mask & mask[w.word]!), 0)
+
+/** Lower: says more about the packet. Names for any transport come last, then the field with the fewest kinds of packets. */
+const vagueness = (field: ProfileField): number =>
+  field.prerequisite === 'tp' ? 1000 : PREREQUISITES.get(field.prerequisite)!.alternatives.length
+
+/** The field that a user would say these bits belong to. */
+const nameOf = (mask: Int32Array, match: Match): string => {
+  let best: ProfileField | undefined
+  let score = -Infinity
+  for (const field of PROFILE_FIELDS) {
+    const bits = overlap(field, mask)
+    if (bits === 0) continue
+    const rank = (satisfied(match, field.prerequisite) ? 1e6 : 0) + bits * 100 - vagueness(field) * 10
+    if (rank > score) {
+      best = field
+      score = rank
+    }
+  }
+  return best?.name ?? 'key'
+}
+
+export const matchFields: EswitchCheck = (flow, eswitch) => {
+  const { profile } = eswitch
+  const { match } = flow
+  if (match.key[K_RECIRC_ID] !== 0 && !profile.actions.has('recirc'))
+    return {
+      check: 'match-field',
+      what: 'recirc_id',
+      detail: `the flow matches recirculated packets, and profile ${profile.name} does not recirculate`,
+      retryOn: ['flow-change'],
+    }
+  const allowed = new Int32Array(K_DP_WORDS)
+  const known = new Int32Array(K_DP_WORDS)
+  for (const field of PROFILE_FIELDS) {
+    if (!satisfied(match, field.prerequisite)) continue
+    const may = ALWAYS.has(field.name) || profile.match.has(field.name)
+    for (const { word, mask } of field.words) {
+      known[word]! |= mask
+      if (may) allowed[word]! |= mask
+    }
+  }
+  // Bits of no field that such a packet has: an eswitch that can look at them for other packets can do so for these.
+  for (const field of PROFILE_FIELDS)
+    if (profile.match.has(field.name)) for (const { word, mask } of field.words) allowed[word]! |= mask & ~known[word]!
+  const beyond = new Int32Array(K_DP_WORDS)
+  let refused = false
+  for (let i = 0; i < K_DP_WORDS; i++) {
+    beyond[i] = match.mask[i]! & described[i]! & ~allowed[i]!
+    refused ||= beyond[i] !== 0
+  }
+  if (!refused) return undefined
+  const what = nameOf(beyond, match)
+  return {
+    check: 'match-field',
+    what,
+    detail: `profile ${profile.name} cannot match ${what}`,
+    retryOn: ['flow-change'],
+  }
+}
+
+export const matchMasks: EswitchCheck = (flow, eswitch) => {
+  const { profile } = eswitch
+  const { match } = flow
+  for (const field of PROFILE_FIELDS) {
+    if (!profile.exactOnly.has(field.name) || !satisfied(match, field.prerequisite)) continue
+    const some = field.words.some((w) => (match.mask[w.word]! & w.mask) !== 0)
+    const all = field.words.every((w) => (match.mask[w.word]! & w.mask) === w.mask)
+    if (!some || all) continue
+    const mask = field.words.map((w) => ((match.mask[w.word]! & w.mask) >>> 0).toString(16).padStart(8, '0')).join('')
+    return {
+      check: 'match-mask',
+      what: field.name,
+      detail: `profile ${profile.name} matches ${field.name} exactly or not at all, the flow's mask is 0x${mask}`,
+      retryOn: ['flow-change'],
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,56 @@
+/**
+ * Long work on the main thread, cut into slices: jobs are generators that yield after each small unit; after some units the rest waits for the
+ * scheduler. Jobs run one after the other, in the order in which they were added.
+ */
+import type { Scheduler } from './scheduler.ts'
+
+export type Job = Iterator<void, void>
+
+export class Slices {
+  readonly #scheduler: Scheduler
+  readonly #unitsPerSlice: number
+  readonly #jobs: Job[] = []
+  #waiters: (() => void)[] = []
+  #scheduled = false
+
+  constructor(scheduler: Scheduler, unitsPerSlice: number) {
+    this.#scheduler = scheduler
+    this.#unitsPerSlice = unitsPerSlice
+  }
+
+  add(job: Job): void {
+    this.#jobs.push(job)
+    this.#schedule()
+  }
+
+  get pending(): number {
+    return this.#jobs.length
+  }
+
+  /** Resolves when no job is left. */
+  settled(): Promise<void> {
+    if (this.#jobs.length === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#waiters.push(resolve))
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#jobs.length === 0) return
+    this.#scheduled = true
+    this.#scheduler.soon(() => {
+      this.#scheduled = false
+      this.#run()
+    })
+  }
+
+  #run(): void {
+    for (let units = 0; units < this.#unitsPerSlice && this.#jobs.length > 0; units++)
+      if (this.#jobs[0]!.next().done) this.#jobs.shift()
+    if (this.#jobs.length > 0) {
+      this.#schedule()
+      return
+    }
+    const waiters = this.#waiters
+    this.#waiters = []
+    for (const resolve of waiters) resolve()
+  }
+}
