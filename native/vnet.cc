@@ -2,6 +2,8 @@
 
 #include <cstring>
 
+#include "layers.h"
+
 namespace ts {
 namespace {
 
@@ -11,8 +13,6 @@ void put16(uint8_t* p, uint16_t value) {
   p[0] = static_cast<uint8_t>(value);
   p[1] = static_cast<uint8_t>(value >> 8);
 }
-
-constexpr size_t kUdpHeader = 8;
 
 }  // namespace
 
