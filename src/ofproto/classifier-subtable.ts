@@ -132,8 +132,9 @@ export class Subtable {
 
   /** Puts `by` in the place of `rule`; same match and priority. */
   replace(rule: Rule, by: Rule): void {
-    by.lower = rule.lower
+    const { lower } = rule
     this.#replace(rule, by)
+    by.lower = lower
     rule.lower = null
   }
 
