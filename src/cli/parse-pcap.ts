@@ -13,7 +13,7 @@ export class CaptureError extends Error {}
 
 /**
  * Yields one line for each frame of a pcap or pcapng file. Link types: Ethernet, and Linux cooked v1, whose frames have no destination address: it is
- * shown as zero. Throws CaptureError.
+ * shown as zero. Records that ovs-ofctl refuses, and stops at, have their line too: empty ones and those longer than 65,535 bytes. Throws CaptureError.
  */
 export function* parsePcapFile(path: string): Generator<string, void, undefined> {
   let file: Uint8Array
