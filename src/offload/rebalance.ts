@@ -47,17 +47,20 @@ export const findVictim = (
   sample: (record: FlowRecord) => void,
 ): FlowRecord | undefined => {
   if (now < carrier.searchAfter) return undefined
+  const idle = (record: FlowRecord): boolean => now - record.active >= options.idleMs
   let victim: FlowRecord | undefined
+  let heat = 0
   for (const record of carrier.nextCarried(options.lookAt)) {
     sample(record)
     if (record.rate < 0) continue
-    if (!victim || record.rate < victim.rate || (record.rate === victim.rate && record.active < victim.active))
-      victim = record
+    const rate = idle(record) ? 0 : record.rate
+    if (victim && (rate > heat || (rate === heat && record.active >= victim.active))) continue
+    victim = record
+    heat = rate
   }
   if (victim) {
-    const idle = victim.rate === 0 && now - victim.active >= options.idleMs
     sample(flow)
-    if (idle || isHotter(flow, victim, options)) return victim
+    if (idle(victim) || isHotter(flow, victim, options)) return victim
   }
   carrier.searchAfter = now + options.restMs
   return undefined

@@ -1,0 +1,281 @@
+/** A datapath and an eswitch that forward nothing: they keep the books as their contracts say, and the test plays the traffic. */
+import type { DpFlow, Dpif, DpifCounters, DpPort, FlowStats } from '../../../src/datapath/contract.ts'
+import type { Eswitch, EswitchRule, EswitchState } from '../../../src/eswitch/contract.ts'
+import type { Profile } from '../../../src/eswitch/profile.ts'
+import { parseProfile } from '../../../src/eswitch/profile-file.ts'
+import { createMatch, K_DL_TYPE, K_ETH, K_IN_PORT, type Match } from '../../../src/flow/key.ts'
+import type { OdpAction } from '../../../src/flow/odp.ts'
+import { ManualClock } from '../../../src/lib/clock.ts'
+import { OffloadModule, type OffloadOptions } from '../../../src/offload/module.ts'
+import { createStats } from '../../../src/offload/rule-account.ts'
+import type { Scheduler } from '../../../src/offload/scheduler.ts'
+
+export const hit = (stats: FlowStats, clock: ManualClock, packets = 1): void => {
+  stats.packets += packets
+  stats.bytes += packets * 98
+  stats.used = clock.now()
+}
+
+/** `late`: goodbyes wait until `flush`, as with a worker. */
+export class FakeDpif implements Dpif {
+  readonly flowLimit = 1000
+  readonly log: string[]
+  readonly table = new Map<number, { flow: DpFlow; stats: FlowStats }>()
+  readonly portList = new Map<number, DpPort>()
+  late: (() => void)[] | undefined
+  #nextId = 0
+  readonly #free: number[] = []
+
+  constructor(log: string[] = []) {
+    this.log = log
+  }
+
+  get arena(): never {
+    throw new Error('the fake has no arena')
+  }
+  get pool(): never {
+    throw new Error('the fake has no pool')
+  }
+  setFlowLimit(): void {}
+  flowNew(): number {
+    return this.#free.pop() ?? this.#nextId++
+  }
+  flowPut(flow: DpFlow): void {
+    this.log.push(`dp put ${flow.id}`)
+    const old = this.table.get(flow.id)
+    if (old) old.flow = flow
+    else this.table.set(flow.id, { flow, stats: createStats() })
+  }
+  flowDel(id: number, gone?: (final: FlowStats) => void): void {
+    this.log.push(`dp del ${id}`)
+    const entry = this.table.get(id)
+    this.table.delete(id)
+    const done = (): void => {
+      this.#free.push(id)
+      gone?.({ ...(entry?.stats ?? createStats()) })
+    }
+    if (this.late) this.late.push(done)
+    else done()
+  }
+  flush(): void {
+    for (const done of this.late?.splice(0) ?? []) done()
+  }
+  flow(id: number): DpFlow | undefined {
+    return this.table.get(id)?.flow
+  }
+  *flows(): Iterable<DpFlow> {
+    for (const { flow } of this.table.values()) yield flow
+  }
+  get flowCount(): number {
+    return this.table.size
+  }
+  flowStats(id: number, out: FlowStats): boolean {
+    const entry = this.table.get(id)
+    if (entry) Object.assign(out, entry.stats)
+    return entry !== undefined
+  }
+  onUpcall(): void {}
+  upcallDone(): void {}
+  execute(): void {}
+  barrier(): Promise<void> {
+    return Promise.resolve()
+  }
+  counters(_out: DpifCounters): void {}
+  ports(): Iterable<DpPort> {
+    return this.portList.values()
+  }
+  port(no: number): DpPort | undefined {
+    return this.portList.get(no)
+  }
+}
+
+export class FakeEswitch implements Eswitch {
+  readonly name: string
+  readonly switchId: string
+  readonly profile: Profile
+  readonly log: string[]
+  readonly members = new Set<number>()
+  readonly rules = new Map<number, { rule: EswitchRule; stats: FlowStats }>()
+  state: EswitchState = 'running'
+  late: (() => void)[] | undefined
+  /** A rule takes its place until its goodbye. */
+  placeUntilGone = false
+  /** A replaced rule counts from zero. */
+  restartOnReplace = false
+  readonly #leaving = new Map<number, FlowStats>()
+  readonly #listeners: ((state: EswitchState) => void)[] = []
+
+  constructor(name: string, switchId: string, profile: Profile, log: string[] = []) {
+    this.name = name
+    this.switchId = switchId
+    this.profile = profile
+    this.log = log
+  }
+
+  hasPort(no: number): boolean {
+    return this.members.has(no)
+  }
+  get ruleCount(): number {
+    return this.rules.size + (this.placeUntilGone ? this.#leaving.size : 0)
+  }
+  get capacity(): number {
+    return this.profile.tableSize
+  }
+  rulePut(rule: EswitchRule): 'ok' | 'full' | 'down' {
+    if (this.state !== 'running') return 'down'
+    const old = this.rules.get(rule.id)
+    if (!old && this.ruleCount >= this.capacity) return 'full'
+    if (this.#leaving.has(rule.id)) throw new Error(`rule ${rule.id} is put while it is being removed`)
+    this.log.push(`${this.name} put ${rule.id}`)
+    this.rules.set(rule.id, { rule, stats: old && !this.restartOnReplace ? old.stats : createStats() })
+    return 'ok'
+  }
+  ruleDel(id: number, gone?: (final: FlowStats) => void): void {
+    this.log.push(`${this.name} del ${id}`)
+    const entry = this.rules.get(id)
+    if (!entry) throw new Error(`rule ${id} is removed but not there`)
+    this.rules.delete(id)
+    this.#leaving.set(id, entry.stats)
+    const done = (): void => {
+      this.#leaving.delete(id)
+      gone?.({ ...entry.stats })
+    }
+    if (this.late) this.late.push(done)
+    else done()
+  }
+  flush(): void {
+    for (const done of this.late?.splice(0) ?? []) done()
+  }
+  ruleStats(id: number, out: FlowStats): boolean {
+    const entry = this.rules.get(id)
+    if (entry) Object.assign(out, entry.stats)
+    return entry !== undefined
+  }
+  ruleActive(id: number): boolean {
+    return this.rules.has(id)
+  }
+  ruleIds(): Iterable<number> {
+    return this.rules.keys()
+  }
+  onState(listener: (state: EswitchState) => void): void {
+    this.#listeners.push(listener)
+  }
+  setState(state: EswitchState): void {
+    this.state = state
+    if (state !== 'running') this.rules.clear()
+    for (const listener of this.#listeners) listener(state)
+  }
+}
+
+export class ManualScheduler implements Scheduler {
+  readonly #clock: ManualClock
+  #soon: (() => void)[] = []
+  readonly #timers = new Set<{ at: number; ms: number; work: () => void }>()
+  slices = 0
+
+  constructor(clock: ManualClock) {
+    this.#clock = clock
+  }
+  soon(work: () => void): void {
+    this.#soon.push(work)
+  }
+  every(ms: number, work: () => void): () => void {
+    const timer = { at: this.#clock.now() + ms, ms, work }
+    this.#timers.add(timer)
+    return () => this.#timers.delete(timer)
+  }
+  /** One round of what is due now; false when nothing was. */
+  step(): boolean {
+    const due = this.#soon
+    this.#soon = []
+    for (const work of due) work()
+    this.slices += due.length
+    return due.length > 0
+  }
+  drain(): void {
+    for (let i = 0; this.step(); i++) if (i > 100_000) throw new Error('deferred work does not end')
+  }
+  advance(ms: number): void {
+    this.#clock.advance(ms)
+    for (const timer of this.#timers)
+      while (timer.at <= this.#clock.now()) {
+        timer.at += timer.ms
+        timer.work()
+      }
+    this.drain()
+  }
+}
+
+export const profileOf = (over: Record<string, unknown> = {}): Profile =>
+  parseProfile(
+    JSON.stringify({
+      name: 'test',
+      'table-size': 4,
+      match: 'all',
+      actions: ['output', 'push_vlan', 'pop_vlan', 'set', 'clone', 'drop'],
+      set: 'all',
+      'max-outputs': 8,
+      ...over,
+    }),
+    'test',
+  )
+
+export const output = (port: number): OdpAction => ({ type: 'output', port })
+
+/** in_port exact, dl_dst's first word as given. */
+export const matchOf = (inPort: number, dst = 0, edit?: (match: Match) => void): Match => {
+  const match = createMatch()
+  match.key[K_IN_PORT] = inPort
+  match.mask[K_IN_PORT] = -1
+  match.key[K_ETH] = dst
+  match.mask[K_ETH] = -1
+  match.mask[K_DL_TYPE] = 0xffff0000 | 0
+  edit?.(match)
+  return match
+}
+
+/** nic0: vf0 1, vf1 2, p0 3. nic1: vf2 4. 5 is a plain TAP. */
+export const createRig = (options: { profile?: Record<string, unknown>; offload?: Partial<OffloadOptions> } = {}) => {
+  const log: string[] = []
+  const clock = new ManualClock()
+  const scheduler = new ManualScheduler(clock)
+  const dpif = new FakeDpif(log)
+  const nic0 = new FakeEswitch('nic0', '0a:00:00:00:00:01', profileOf(options.profile), log)
+  const nic1 = new FakeEswitch('nic1', '0a:00:00:00:00:02', profileOf(), log)
+  const port = (no: number, name: string, eswitch?: FakeEswitch): void => {
+    dpif.portList.set(no, {
+      no,
+      name,
+      kind: eswitch ? 'representor' : 'tap',
+      ...(eswitch ? { eswitch: eswitch.name } : {}),
+    })
+    eswitch?.members.add(no)
+  }
+  port(1, 'vf0', nic0)
+  port(2, 'vf1', nic0)
+  port(3, 'p0', nic0)
+  port(4, 'vf2', nic1)
+  port(5, 'tap9')
+  const module = new OffloadModule(dpif, { clock, scheduler, eswitches: [nic0, nic1], ...options.offload })
+  const put = (match: Match, actions: readonly OdpAction[], id = module.flowNew()): number => {
+    module.flowPut({ id, ufid: `00000000-0000-0000-0000-${String(id).padStart(12, '0')}`, match, actions })
+    return id
+  }
+  /** Traffic on a flow: by the eswitch if it has the rule, by the datapath if not. */
+  const traffic = (id: number, packets = 1): void => {
+    const carried = nic0.rules.get(id) ?? nic1.rules.get(id) ?? dpif.table.get(id)
+    if (carried) hit(carried.stats, clock, packets)
+  }
+  const stats = (id: number): FlowStats => {
+    const out = createStats()
+    if (!module.flowStats(id, out)) throw new Error(`no flow ${id}`)
+    return out
+  }
+  /** The verdict's code: 'offloaded' or the check. */
+  const code = (id: number): string => {
+    const verdict = module.verdict(id)
+    if (!verdict) throw new Error(`flow ${id} has no verdict`)
+    return verdict.state === 'offloaded' ? 'offloaded' : verdict.check
+  }
+  return { log, clock, scheduler, dpif, nic0, nic1, module, put, traffic, stats, code }
+}
