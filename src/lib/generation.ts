@@ -4,6 +4,7 @@
  */
 export class Generation {
   #value = 0
+  readonly #listeners = new Set<() => void>()
 
   /** Counts changes since the start. Compare for inequality only. */
   get value(): number {
@@ -12,6 +13,13 @@ export class Generation {
 
   bump(): void {
     this.#value++
+    for (const listener of this.#listeners) listener()
+  }
+
+  /** Has `listener` called at every bump, from within it: it may only note that there is something to do. Returns how to end that. */
+  onBump(listener: () => void): () => void {
+    this.#listeners.add(listener)
+    return () => this.#listeners.delete(listener)
   }
 
   /** A view for one reader; it starts as unchanged. */

@@ -1,0 +1,92 @@
+/**
+ * Tier 1's model of the switch: bridges over one datapath. It knows which bridge owns a datapath port, and when something changed that translations
+ * depend on. Main thread.
+ */
+import type { Clock } from '../lib/clock.ts'
+import { CodedError } from '../lib/errors.ts'
+import { Generation } from '../lib/generation.ts'
+import { Bridge, type BridgeHost, type BridgeOptions } from './bridge.ts'
+import type { Port } from './port.ts'
+
+export interface NewBridge extends BridgeOptions {
+  /** False for a bridge that gets rules of its own: it starts with none, and drops. Default true: one NORMAL rule. */
+  readonly normal?: boolean
+}
+
+export class Ofproto {
+  readonly #bridges = new Map<string, Bridge>()
+  readonly #byName = new Map<string, Port>()
+  readonly #byDp = new Map<number, Port>()
+  readonly #changes = new Generation()
+  readonly #host: BridgeHost
+
+  constructor(clock: Clock) {
+    this.#host = {
+      clock,
+      changed: () => this.#changes.bump(),
+      claim: (port) => this.#claim(port),
+      release: (port) => this.#release(port),
+      findPort: (name) => this.#byName.get(name),
+    }
+  }
+
+  /** Counts changes of rules, ports, options and learned addresses, over all bridges. */
+  get version(): number {
+    return this.#changes.value
+  }
+
+  /** Has `listener` called after each change; it may only note it. Returns how to end that. */
+  onChange(listener: () => void): () => void {
+    return this.#changes.onBump(listener)
+  }
+
+  addBridge(name: string, { normal = true, ...options }: NewBridge = {}): Bridge {
+    if (this.#bridges.has(name)) throw new CodedError('EEXIST', `bridge ${name} exists already`)
+    const bridge = new Bridge(name, this.#host, options, normal)
+    this.#bridges.set(name, bridge)
+    return bridge
+  }
+
+  deleteBridge(name: string): void {
+    const bridge = this.#bridges.get(name)
+    if (bridge === undefined) throw new CodedError('ENODEV', `there is no bridge ${name}`)
+    bridge.close()
+    this.#bridges.delete(name)
+    this.#changes.bump()
+  }
+
+  bridges(): Iterable<Bridge> {
+    return this.#bridges.values()
+  }
+
+  bridge(name: string): Bridge | undefined {
+    return this.#bridges.get(name)
+  }
+
+  /** The owner of a datapath port. */
+  portByDp(no: number): Port | undefined {
+    return this.#byDp.get(no)
+  }
+
+  portByName(name: string): Port | undefined {
+    return this.#byName.get(name)
+  }
+
+  #claim(port: Port): void {
+    const other = this.#byName.get(port.name)
+    if (other) throw new CodedError('EEXIST', `port ${port.name} exists already, on bridge ${other.bridge.name}`)
+    if (port.kind === 'dp') {
+      if (port.dpPort < 0) throw new CodedError('EINVAL', `port ${port.name} has neither a datapath port nor a peer`)
+      const owner = this.#byDp.get(port.dpPort)
+      if (owner)
+        throw new CodedError('EEXIST', `port ${port.name}: datapath port ${port.dpPort} belongs to ${owner.name}`)
+      this.#byDp.set(port.dpPort, port)
+    }
+    this.#byName.set(port.name, port)
+  }
+
+  #release(port: Port): void {
+    this.#byName.delete(port.name)
+    if (port.kind === 'dp') this.#byDp.delete(port.dpPort)
+  }
+}

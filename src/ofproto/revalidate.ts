@@ -1,0 +1,218 @@
+/**
+ * Revalidation: keeps the datapath's flows true to tier 1's rules, and collects their statistics. A pass looks at every flow, in slices that are
+ * short enough for the main thread to do other things in between. A flow is translated again only if something changed since it was last; a change during a pass
+ * makes a further pass. Main thread.
+ */
+import type { Dpif } from '../datapath/contract.ts'
+import { K_DP_WORDS, K_IN_PORT } from '../flow/key.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Ofproto } from './ofproto.ts'
+import { translate } from './translate/translate.ts'
+import { datapathMask } from './translate/wildcards.ts'
+import type { CachedFlow, CachedFlows } from './udpif-flows.ts'
+import type { Scheduler } from './udpif-scheduler.ts'
+
+/** Milliseconds of main-thread time that a slice may take, and flows between looks at the clock. */
+export const SLICE_MS = 2
+const FLOWS_PER_LOOK = 4
+/** Milliseconds between passes when nothing changes. */
+export const PASS_INTERVAL = 500
+/** Milliseconds between the end of a pass and the next, at least: addresses that are learned one by one must not fill the thread. */
+const MIN_PAUSE = 5
+export const DEFAULT_MAX_IDLE = 10_000
+/** With more flows than the limit allows, idle ones go much sooner. */
+const PRESSED_IDLE = 100
+
+export interface RevalidateCounters {
+  passes: number
+  slices: number
+  /** Longest slice, milliseconds. */
+  longestSlice: number
+  /** Milliseconds from the start to the end of the last pass. */
+  dumpDuration: number
+  translated: number
+  modified: number
+  /** Flows taken out: idle, not wanted any more, their port gone. */
+  idle: number
+  deleted: number
+}
+
+export class Revalidator {
+  /** Milliseconds; other_config:max-idle. */
+  maxIdle = DEFAULT_MAX_IDLE
+  readonly counters: RevalidateCounters = {
+    passes: 0,
+    slices: 0,
+    longestSlice: 0,
+    dumpDuration: 0,
+    translated: 0,
+    modified: 0,
+    idle: 0,
+    deleted: 0,
+  }
+  avgFlows = 0
+  maxFlows = 0
+  readonly #ofproto: Ofproto
+  readonly #dpif: Dpif
+  readonly #clock: Clock
+  readonly #flows: CachedFlows
+  readonly #scheduler: Scheduler
+  #iterator: Iterator<CachedFlow> | null = null
+  #version = -1
+  #startedAt = 0
+  #endedAt = Number.NEGATIVE_INFINITY
+  #cancel: (() => void) | null = null
+  #waiting: (() => void)[] = []
+  #wanted = false
+  #running = false
+
+  constructor(ofproto: Ofproto, dpif: Dpif, clock: Clock, flows: CachedFlows, scheduler: Scheduler) {
+    this.#ofproto = ofproto
+    this.#dpif = dpif
+    this.#clock = clock
+    this.#flows = flows
+    this.#scheduler = scheduler
+  }
+
+  start(): void {
+    if (this.#running) return
+    this.#running = true
+    this.#plan(PASS_INTERVAL)
+  }
+
+  stop(): void {
+    this.#running = false
+    this.#iterator = null
+    this.#cancel?.()
+    this.#cancel = null
+    this.#settle()
+  }
+
+  /** Something changed: a pass begins as soon as the pause after the last one is over. */
+  request(): void {
+    if (!this.#running || this.#wanted) return
+    this.#wanted = true
+    if (this.#iterator === null) {
+      const pause = Math.max(MIN_PAUSE, this.counters.dumpDuration)
+      this.#plan(Math.max(0, this.#endedAt + pause - this.#scheduler.elapsed()))
+    }
+  }
+
+  /** Resolves when a pass that began after this call has ended. */
+  settled(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#waiting.push(resolve)
+      this.#wanted = false
+      this.request()
+      if (!this.#running) this.#settle()
+    })
+  }
+
+  #plan(ms: number): void {
+    this.#cancel?.()
+    this.#cancel = this.#scheduler.after(ms, () => {
+      this.#cancel = null
+      this.#begin()
+    })
+  }
+
+  #waitingForThisPass: (() => void)[] = []
+
+  #begin(): void {
+    this.#wanted = false
+    this.#waitingForThisPass = this.#waiting
+    this.#waiting = []
+    this.#version = this.#ofproto.version
+    this.#startedAt = this.#scheduler.elapsed()
+    this.#iterator = this.#flows.values()
+    this.#slice()
+  }
+
+  #slice(): void {
+    const iterator = this.#iterator
+    if (iterator === null) return
+    const start = this.#scheduler.elapsed()
+    this.counters.slices++
+    for (let n = 1; ; n++) {
+      const next = iterator.next()
+      if (next.done) {
+        this.#measure(start)
+        this.#end()
+        return
+      }
+      this.#visit(next.value)
+      if (n % FLOWS_PER_LOOK === 0 && this.#scheduler.elapsed() - start >= SLICE_MS) break
+    }
+    this.#measure(start)
+    this.#scheduler.soon(() => this.#slice())
+  }
+
+  #measure(start: number): void {
+    this.counters.longestSlice = Math.max(this.counters.longestSlice, this.#scheduler.elapsed() - start)
+  }
+
+  #end(): void {
+    this.#iterator = null
+    // Only now: what their packets did to timeouts has been credited.
+    for (const bridge of this.#ofproto.bridges()) {
+      bridge.macs.expire()
+      bridge.tables.expire()
+    }
+    this.counters.passes++
+    this.#endedAt = this.#scheduler.elapsed()
+    this.counters.dumpDuration = this.#endedAt - this.#startedAt
+    const flows = this.#flows.size
+    this.avgFlows = Math.round((this.avgFlows + flows) / 2)
+    this.maxFlows = Math.max(this.maxFlows, flows)
+    for (const resolve of this.#waitingForThisPass.splice(0)) resolve()
+    if (!this.#running) return
+    const again = this.#wanted || this.#waiting.length > 0 || this.#ofproto.version !== this.#version
+    this.#wanted = again
+    this.#plan(again ? Math.max(MIN_PAUSE, this.counters.dumpDuration) : PASS_INTERVAL)
+  }
+
+  #settle(): void {
+    for (const resolve of this.#waitingForThisPass.splice(0)) resolve()
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
+  #visit(flow: CachedFlow): void {
+    const now = this.#clock.now()
+    const packets = this.#flows.collect(flow)
+    const pressed = this.#flows.size > this.#dpif.flowLimit
+    if (flow.used + (pressed ? PRESSED_IDLE : this.maxIdle) <= now || (flow.expires !== 0 && flow.expires <= now)) {
+      this.counters.idle++
+      this.#flows.remove(flow)
+    } else if (flow.version !== this.#ofproto.version) this.#retranslate(flow, packets > 0)
+  }
+
+  #retranslate(flow: CachedFlow, learn: boolean): void {
+    const { key, mask } = flow.match
+    const version = this.#ofproto.version
+    const inPort = this.#ofproto.portByDp(key[K_IN_PORT]!)
+    if (inPort === undefined ? flow.expires !== 0 : false) {
+      flow.version = version
+      return
+    }
+    if (inPort === undefined || flow.expires !== 0) {
+      this.#delete(flow)
+      return
+    }
+    this.counters.translated++
+    const result = translate({ key, inPort, learn, used: flow.used, reporter: null })
+    const needed = datapathMask(result.wc, key)
+    for (let i = 0; i < K_DP_WORDS; i++) {
+      // The key says nothing about bits outside of its mask, so nothing can be said about this flow now.
+      if ((needed[i]! & ~mask[i]!) !== 0) {
+        this.#delete(flow)
+        return
+      }
+    }
+    if (this.#flows.update(flow, result.actions, result.effects, version)) this.counters.modified++
+  }
+
+  #delete(flow: CachedFlow): void {
+    this.counters.deleted++
+    this.#flows.remove(flow)
+  }
+}

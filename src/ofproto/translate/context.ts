@@ -1,0 +1,86 @@
+/**
+ * One translation: the input, the output so far, the limits, and where in the pipeline it is. The action families (the other files of this folder) are functions over it.
+ *
+ * `base` is the packet as the datapath's actions so far have made it, `flow` as the rules' actions want it. Differences are committed as datapath actions only before
+ * an output (commit.ts). `wc` gathers every bit that was looked at.
+ */
+import { createKey } from '../../flow/key.ts'
+import type { OdpAction } from '../../flow/odp.ts'
+import type { OfpAction } from '../../flow/ofp.ts'
+import type { Bridge } from '../bridge.ts'
+import type { Port } from '../port.ts'
+import type { Rule } from '../rule.ts'
+import type { SideEffect } from './effects.ts'
+import { type DropReason, Limits } from './limits.ts'
+import type { Reporter } from './report.ts'
+
+export interface XlateInput {
+  /** The packet's key, K_IN_PORT a datapath port number; not written. */
+  readonly key: Int32Array
+  readonly inPort: Port
+  /** Learn addresses on the way (a real packet came), as seen at `used` clock milliseconds. */
+  readonly learn: boolean
+  readonly used: number
+  readonly reporter: Reporter | null
+  /** Instead of a look-up in table 0 (packet-out). */
+  readonly actions?: readonly OfpAction[]
+}
+
+/** What a translation answers. */
+export interface XlateResult {
+  readonly actions: readonly OdpAction[]
+  /** All that was looked at of the packet, in tier 1's terms; `datapathMask` makes a flow's mask of it. */
+  readonly wc: Int32Array
+  readonly effects: readonly SideEffect[]
+  /** Why the actions are a drop with a reason, else null. */
+  readonly error: DropReason | null
+  /** The packet's key at the end of the pipeline (in_port is an OpenFlow port). */
+  readonly flow: Int32Array
+}
+
+export type RunActions = (x: Xlate, actions: readonly OfpAction[]) => void
+
+export class Xlate {
+  readonly input: XlateInput
+  reporter: Reporter | null
+  readonly limits = new Limits()
+  /** The families call each other through this one, so that they need not import each other. */
+  readonly run: RunActions
+
+  readonly flow: Int32Array
+  readonly base: Int32Array
+  readonly wc = createKey()
+
+  bridge: Bridge
+  table = 0
+  rule: Rule | null = null
+  actionSet: OfpAction[] = []
+  /** After pop_mpls: what lies below the labels is not known. */
+  wasMpls = false
+  /** Ends the translation; its actions are dropped. */
+  error: DropReason | null = null
+
+  actions: OdpAction[] = []
+  readonly effects: SideEffect[] = []
+  /** Shown instead of an empty list of actions. */
+  emptyReason: DropReason | null = null
+
+  constructor(input: XlateInput, run: RunActions) {
+    this.input = input
+    this.reporter = input.reporter
+    this.run = run
+    this.flow = input.key.slice()
+    this.base = input.key.slice()
+    this.bridge = input.inPort.bridge
+  }
+
+  /** Un-wildcards bits of a word. */
+  look(word: number, mask: number): void {
+    this.wc[word] = this.wc[word]! | mask
+  }
+
+  fail(reason: DropReason, text: string): void {
+    this.reporter?.error(text)
+    this.error = reason
+  }
+}

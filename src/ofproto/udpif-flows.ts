@@ -1,0 +1,140 @@
+/**
+ * Tier 1's record of each flow it has put into the datapath: why it is there (side effects), as of which state of the switch, and how much of its
+ * statistics has been credited. Main thread.
+ */
+import type { Dpif, FlowStats } from '../datapath/contract.ts'
+import type { Match } from '../flow/key.ts'
+import type { OdpAction } from '../flow/odp.ts'
+import { pushStats, type SideEffect } from './translate/effects.ts'
+import { ufidOf } from './ufid.ts'
+
+export interface CachedFlow {
+  readonly id: number
+  readonly ufid: string
+  readonly match: Match
+  actions: readonly OdpAction[]
+  effects: readonly SideEffect[]
+  /** Ofproto.version when it was last translated. */
+  version: number
+  /** Clock milliseconds. */
+  readonly created: number
+  /** Clock milliseconds at which it goes in any case; 0: by idleness only. */
+  readonly expires: number
+  /** Clock milliseconds of the last packet; `created` before there was one. */
+  used: number
+  /** Credited so far. */
+  packets: number
+  bytes: number
+}
+
+export interface FlowParts {
+  readonly match: Match
+  readonly actions: readonly OdpAction[]
+  readonly effects: readonly SideEffect[]
+  readonly version: number
+  readonly expires?: number
+}
+
+const freshStats = (): FlowStats => ({ packets: 0, bytes: 0, used: 0, tcpFlags: 0 })
+
+export class CachedFlows {
+  readonly #dpif: Dpif
+  readonly #byUfid = new Map<string, CachedFlow>()
+  readonly #scratch = freshStats()
+
+  constructor(dpif: Dpif) {
+    this.#dpif = dpif
+  }
+
+  get size(): number {
+    return this.#byUfid.size
+  }
+
+  values(): IterableIterator<CachedFlow> {
+    return this.#byUfid.values()
+  }
+
+  get(ufid: string): CachedFlow | undefined {
+    return this.#byUfid.get(ufid)
+  }
+
+  has(flow: CachedFlow): boolean {
+    return this.#byUfid.get(flow.ufid) === flow
+  }
+
+  /**
+   * Puts a flow; one with the same match gets the new actions instead. 'full': the flow limit is reached.
+   */
+  install(parts: FlowParts, now: number): 'new' | 'known' | 'full' {
+    const ufid = ufidOf(parts.match)
+    const known = this.#byUfid.get(ufid)
+    if (known !== undefined) {
+      this.update(known, parts.actions, parts.effects, parts.version)
+      return 'known'
+    }
+    const id = this.#dpif.flowNew()
+    if (id < 0) return 'full'
+    const { match, actions, effects, version, expires = 0 } = parts
+    this.#byUfid.set(ufid, {
+      id,
+      ufid,
+      match,
+      actions,
+      effects,
+      version,
+      expires,
+      created: now,
+      used: now,
+      packets: 0,
+      bytes: 0,
+    })
+    this.#dpif.flowPut({ id, ufid, match, actions })
+    return 'new'
+  }
+
+  /** Takes over a new translation; tells the datapath only if its actions differ. True then. */
+  update(flow: CachedFlow, actions: readonly OdpAction[], effects: readonly SideEffect[], version: number): boolean {
+    flow.effects = effects
+    flow.version = version
+    if (equalActions(flow.actions, actions)) return false
+    flow.actions = actions
+    this.#dpif.flowPut({ id: flow.id, ufid: flow.ufid, match: flow.match, actions })
+    return true
+  }
+
+  /** Takes a flow out of the datapath. What it has counted meanwhile is credited when the datapath has done so. */
+  remove(flow: CachedFlow): void {
+    this.#byUfid.delete(flow.ufid)
+    this.#dpif.flowDel(flow.id, (final) => this.#credit(flow, final))
+  }
+
+  /** Credits what was counted since the last time. Returns the number of packets. */
+  collect(flow: CachedFlow): number {
+    if (!this.#dpif.flowStats(flow.id, this.#scratch)) return 0
+    return this.#credit(flow, this.#scratch)
+  }
+
+  #credit(flow: CachedFlow, stats: FlowStats): number {
+    const packets = Math.max(0, stats.packets - flow.packets)
+    const bytes = Math.max(0, stats.bytes - flow.bytes)
+    flow.packets = Math.max(flow.packets, stats.packets)
+    flow.bytes = Math.max(flow.bytes, stats.bytes)
+    if (stats.used > flow.used) flow.used = stats.used
+    pushStats(flow.effects, packets, bytes, flow.used)
+    return packets
+  }
+}
+
+const equalValue = (a: unknown, b: unknown): boolean => {
+  if (a === b) return true
+  if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return false
+  const x = Object.entries(a)
+  return (
+    x.length === Object.keys(b).length &&
+    x.every(([name, value]) => equalValue(value, (b as Record<string, unknown>)[name]))
+  )
+}
+
+/** Same actions, in the same order. */
+export const equalActions = (a: readonly OdpAction[], b: readonly OdpAction[]): boolean =>
+  a.length === b.length && a.every((action, i) => equalValue(action, b[i]))

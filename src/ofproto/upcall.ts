@@ -1,0 +1,122 @@
+/**
+ * Answers the datapath's upcalls: one packet that no flow matched. It is translated, a flow for those that follow is put, and then, in this order, the
+ * packet itself is answered: what waits behind it finds the flow. Main thread.
+ */
+import type { Dpif } from '../datapath/contract.ts'
+import { extractFrame } from '../flow/extract-frame.ts'
+import { createKey, createMatch, K_DP_WORDS, K_IN_PORT, K_RECIRC_ID, type Match } from '../flow/key.ts'
+import type { OdpAction } from '../flow/odp.ts'
+import type { Clock } from '../lib/clock.ts'
+import { GSO_NONE, M_GSO_SIZE, M_GSO_TYPE, M_HDR_LEN, M_LEN, META_WORDS } from '../packet/slot.ts'
+import type { Ofproto } from './ofproto.ts'
+import type { XlateResult } from './translate/context.ts'
+import { pushStats } from './translate/effects.ts'
+import { translate } from './translate/translate.ts'
+import { datapathMask } from './translate/wildcards.ts'
+import type { CachedFlows } from './udpif-flows.ts'
+
+/** Milliseconds for which a port that no bridge owns is not asked about again. */
+export const UNOWNED_LIFE = 1000
+
+export interface UpcallCounters {
+  upcalls: number
+  /** Flows put. */
+  installed: number
+  /** The flow was there already: its first packets came close together. */
+  known: number
+  /** The flow limit was reached; only the packet was answered. */
+  full: number
+  /** The packet came by a port that no bridge owns. */
+  unowned: number
+  /** The translation failed: its actions are a drop with a reason. */
+  failed: number
+}
+
+/** A datapath match of what a translation looked at. */
+export const matchOf = (key: Int32Array, mask: Int32Array): Match => {
+  const match = createMatch()
+  match.mask.set(mask)
+  for (let i = 0; i < K_DP_WORDS; i++) match.key[i] = key[i]! & mask[i]!
+  return match
+}
+
+/** Matches all that comes by a port. */
+const portMatch = (key: Int32Array): Match => {
+  const mask = createKey()
+  mask[K_RECIRC_ID] = -1
+  mask[K_IN_PORT] = -1
+  return matchOf(key, mask)
+}
+
+export class Upcalls {
+  readonly counters: UpcallCounters = { upcalls: 0, installed: 0, known: 0, full: 0, unowned: 0, failed: 0 }
+  readonly #ofproto: Ofproto
+  readonly #dpif: Dpif
+  readonly #clock: Clock
+  readonly #flows: CachedFlows
+  readonly #key = createKey()
+
+  constructor(ofproto: Ofproto, dpif: Dpif, clock: Clock, flows: CachedFlows) {
+    this.#ofproto = ofproto
+    this.#dpif = dpif
+    this.#clock = clock
+    this.#flows = flows
+  }
+
+  /** The handler for Dpif.onUpcall. */
+  handle(slot: number): void {
+    this.counters.upcalls++
+    extractFrame(this.#dpif.arena, slot, this.#key)
+    const result = this.install(this.#key, true)
+    let actions: readonly OdpAction[] = []
+    if (result !== null) {
+      const { packets, bytes } = this.#wire(slot)
+      pushStats(result.effects, packets, bytes, this.#clock.now())
+      actions = result.actions
+    }
+    this.#dpif.upcallDone(slot, actions)
+  }
+
+  /**
+   * Translates and puts the flow. `learn`: a packet has come. Without one it is a pre-installation: the flow is there before its first packet. null: nobody owns
+   * the port.
+   */
+  install(key: Int32Array, learn: boolean): XlateResult | null {
+    const now = this.#clock.now()
+    // Taken first: what the translation itself changes (a learned address) may concern this flow too.
+    const version = this.#ofproto.version
+    const inPort = this.#ofproto.portByDp(key[K_IN_PORT]!)
+    if (inPort === undefined) {
+      this.counters.unowned++
+      this.#count(
+        this.#flows.install(
+          { match: portMatch(key), actions: [], effects: [], version, expires: now + UNOWNED_LIFE },
+          now,
+        ),
+      )
+      return null
+    }
+    const result = translate({ key, inPort, learn, used: now, reporter: null })
+    if (result.error !== null) this.counters.failed++
+    const match = matchOf(key, datapathMask(result.wc, key))
+    this.#count(this.#flows.install({ match, actions: result.actions, effects: result.effects, version }, now))
+    return result
+  }
+
+  #count(outcome: 'new' | 'known' | 'full'): void {
+    if (outcome === 'new') this.counters.installed++
+    else this.counters[outcome]++
+  }
+
+  /** A super-frame counts as the segments it is on the wire, each with its headers. */
+  #wire(slot: number): { packets: number; bytes: number } {
+    const { meta } = this.#dpif.arena
+    const m = slot * META_WORDS
+    const len = meta[m + M_LEN]!
+    const size = meta[m + M_GSO_SIZE]!
+    const headers = meta[m + M_HDR_LEN]!
+    if (meta[m + M_GSO_TYPE] === GSO_NONE || size <= 0 || headers >= len) return { packets: 1, bytes: len }
+    const packets = Math.max(1, Math.ceil((len - headers) / size))
+    return { packets, bytes: len + (packets - 1) * headers }
+  }
+}
