@@ -1,0 +1,384 @@
+/**
+ * The main thread's side of tier 2: Dpif (contract.ts) over the rings to the worker, and the management of ports and eswitches. Nothing here blocks or
+ * waits: what finds no room in a ring is queued, bounded by the flow limit and by the slots.
+ */
+import type { Match } from '../flow/key.ts'
+import type { OdpAction } from '../flow/odp.ts'
+import { compileActions } from '../flow/program.ts'
+import { flowRecordWords, writeFlowRecord } from '../flow/program-record.ts'
+import { RingConsumer, type RingMemory } from '../lib/ring.ts'
+import { type Arena, SlotPool } from '../packet/slot.ts'
+import { CommandWriter } from './command-writer.ts'
+import type { DpFlow, Dpif, DpifCounters, DpPort, FlowStats } from './contract.ts'
+import type { DatapathControl, DatapathEvent, PortOpen } from './control.ts'
+import {
+  CMD_BARRIER,
+  CMD_EXECUTE,
+  CMD_FLOW_DEL,
+  CMD_FLOW_PUT,
+  CMD_UPCALL_DONE,
+  REPLY_BARRIER,
+  REPLY_FLOW_GONE,
+  REPLY_RETURN,
+  REPLY_UPCALL,
+} from './records.ts'
+import {
+  C_CACHE_HITS,
+  C_FLOW_HITS,
+  C_FLOWS,
+  C_FRAMES,
+  C_MASK_HITS,
+  C_MASKS,
+  C_MISSES,
+  C_UPCALLS,
+  type DatapathShared,
+  FLOW_STAT_WORDS,
+  FS_BYTES,
+  FS_PACKETS,
+  FS_USED,
+  OWNER_FIRST_ESWITCH,
+  OWNER_MAIN,
+} from './shared.ts'
+
+/** How the client reaches its worker; in tests, the same thread. */
+export interface DatapathTransport {
+  post(message: DatapathControl): void
+  /** Signals the worker's eventfd. */
+  wake(): void
+  /** Runs `task` soon, outside of the caller: setImmediate, or nothing in tests that pump by hand. */
+  later(task: () => void): void
+}
+
+/** Replies handled in one go, so that the main thread is never held for long. */
+const SLICE = 256
+
+/** Everything but `seq`, which `#request` adds. */
+type Request = DatapathControl extends infer C ? (C extends { seq: number } ? Omit<C, 'seq'> : never) : never
+
+interface Promised {
+  resolve: () => void
+  reject: (error: Error) => void
+}
+
+export class DatapathClient implements Dpif {
+  readonly arena: Arena
+  readonly pool: SlotPool
+  readonly shared: DatapathShared
+  readonly #transport: DatapathTransport
+  readonly #replies: RingConsumer
+  readonly #commands: CommandWriter
+  readonly #capacity: number
+  #flowLimit: number
+  readonly #flows = new Map<number, DpFlow>()
+  /** Ids that were given back, and the first one never used. */
+  readonly #freeIds: number[] = []
+  #nextId = 0
+  readonly #dying = new Map<number, ((final: FlowStats) => void)[]>()
+  readonly #ports = new Map<number, DpPort>()
+  readonly #owners = new Map<string, number>()
+  readonly #requests = new Map<number, Promised>()
+  readonly #barriers = new Map<number, () => void>()
+  #seq = 0
+  #upcall: ((slot: number) => void) | undefined
+  #portDead: (no: number) => void = () => {}
+  #warning: (text: string) => void = () => {}
+  #scheduled = false
+
+  constructor(shared: DatapathShared, transport: DatapathTransport, flowLimit?: number) {
+    this.shared = shared
+    this.arena = shared.arena
+    this.pool = new SlotPool(shared.arena, OWNER_MAIN)
+    this.#transport = transport
+    this.#replies = new RingConsumer(shared.replies)
+    this.#commands = new CommandWriter(shared.commands, () => transport.wake())
+    this.#capacity = shared.flowFlags.length
+    this.#flowLimit = Math.min(flowLimit ?? this.#capacity, this.#capacity)
+    this.#replies.sleep()
+  }
+
+  // --- flows ---
+
+  get flowLimit(): number {
+    return this.#flowLimit
+  }
+
+  /** At most what the shared statistics were made for. */
+  setFlowLimit(flows: number): void {
+    this.#flowLimit = Math.max(0, Math.min(flows, this.#capacity))
+  }
+
+  flowNew(): number {
+    if (this.#nextId - this.#freeIds.length >= this.#flowLimit) return -1
+    const id = this.#freeIds.pop() ?? this.#nextId++
+    this.shared.flowStats.fill(0, id * FLOW_STAT_WORDS, (id + 1) * FLOW_STAT_WORDS)
+    this.shared.flowFlags[id] = 0
+    return id
+  }
+
+  flowPut(flow: DpFlow): void {
+    const program = compileActions(flow.actions)
+    this.#flows.set(flow.id, flow)
+    this.#send(2 + flowRecordWords(flow.match, program), CMD_FLOW_PUT, flow.id, program, flow.match)
+  }
+
+  flowDel(id: number, gone?: (final: FlowStats) => void): void {
+    const dying = this.#dying.get(id)
+    if (dying !== undefined) {
+      if (gone) dying.push(gone)
+      return
+    }
+    this.#flows.delete(id)
+    this.#dying.set(id, gone ? [gone] : [])
+    this.#send(2, CMD_FLOW_DEL, id)
+  }
+
+  flow(id: number): DpFlow | undefined {
+    return this.#flows.get(id)
+  }
+
+  flows(): Iterable<DpFlow> {
+    return this.#flows.values()
+  }
+
+  get flowCount(): number {
+    return this.#flows.size
+  }
+
+  /** Tier 2's part; the offload module adds the eswitches'. */
+  flowStats(id: number, out: FlowStats): boolean {
+    if (!this.#flows.has(id)) return false
+    this.#readStats(id, out)
+    return true
+  }
+
+  #readStats(id: number, out: FlowStats): void {
+    const stats = this.shared.flowStats
+    out.packets = stats[id * FLOW_STAT_WORDS + FS_PACKETS]!
+    out.bytes = stats[id * FLOW_STAT_WORDS + FS_BYTES]!
+    out.used = stats[id * FLOW_STAT_WORDS + FS_USED]!
+    out.tcpFlags = this.shared.flowFlags[id]!
+  }
+
+  // --- packets ---
+
+  onUpcall(handler: (slot: number) => void): void {
+    this.#upcall = handler
+  }
+
+  upcallDone(slot: number, actions: readonly OdpAction[]): void {
+    const program = compileActions(actions)
+    this.#send(2 + program.length, CMD_UPCALL_DONE, slot, program)
+  }
+
+  execute(slot: number, actions: readonly OdpAction[]): void {
+    const program = compileActions(actions)
+    this.#send(2 + program.length, CMD_EXECUTE, slot, program)
+  }
+
+  barrier(): Promise<void> {
+    const seq = this.#seq++
+    return new Promise((resolve) => {
+      this.#barriers.set(seq, resolve)
+      this.#send(2, CMD_BARRIER, seq)
+    })
+  }
+
+  counters(out: DpifCounters): void {
+    const c = this.shared.counters
+    out.frames = c[C_FRAMES]!
+    out.cacheHits = c[C_CACHE_HITS]!
+    out.flowHits = c[C_FLOW_HITS]!
+    out.misses = c[C_MISSES]!
+    out.upcalls = c[C_UPCALLS]!
+    out.masks = c[C_MASKS]!
+    out.maskHits = c[C_MASK_HITS]!
+    out.flows = c[C_FLOWS]!
+  }
+
+  // --- ports and eswitches ---
+
+  ports(): Iterable<DpPort> {
+    return this.#ports.values()
+  }
+
+  port(no: number): DpPort | undefined {
+    return this.#ports.get(no)
+  }
+
+  /**
+   * Adds a port. `open` tells how the worker gets at its frames; a representor has none, its `eswitch` has been given an owner by `eswitchOwner`.
+   * Rejects when the number is taken or the descriptor cannot be polled.
+   */
+  async portAdd(port: DpPort, open?: PortOpen): Promise<void> {
+    if (this.#ports.has(port.no)) throw new Error(`datapath port ${port.no} exists already`)
+    this.#ports.set(port.no, port)
+    try {
+      if (port.kind === 'representor') {
+        const owner = this.#owners.get(port.eswitch ?? '')
+        if (owner === undefined) throw new Error(`representor ${port.name}: no eswitch "${port.eswitch ?? ''}"`)
+        await this.#request({ type: 'representor-add', no: port.no, owner })
+      } else {
+        if (open === undefined) throw new Error(`port ${port.name}: a descriptor expected`)
+        await this.#request({ type: 'port-add', no: port.no, name: port.name, open })
+      }
+    } catch (error) {
+      this.#ports.delete(port.no)
+      throw error
+    }
+  }
+
+  /** Resolves when the worker does not use the descriptor any more. Answered upcalls may still name the port; they are counted drops. */
+  async portDel(no: number): Promise<void> {
+    if (!this.#ports.has(no)) return
+    await this.#request({ type: 'port-del', no })
+    this.#ports.delete(no)
+  }
+
+  /** The interface is up: poll again a port that rested because it was down. */
+  portUp(no: number): void {
+    this.#post({ type: 'port-up', no })
+  }
+
+  /** Interface MTU of a port that tier 2 writes to; 0 for no limit. */
+  portMtu(no: number, mtu: number): void {
+    this.#post({ type: 'port-mtu', no, mtu })
+  }
+
+  /** The arena's partition of the eswitch `name`; given out at the first call. Throws when there are no more. */
+  eswitchOwner(name: string): number {
+    const known = this.#owners.get(name)
+    if (known !== undefined) return known
+    const taken = new Set(this.#owners.values())
+    let owner = OWNER_FIRST_ESWITCH
+    while (taken.has(owner)) owner++
+    if (owner >= this.arena.owners)
+      throw new Error(`eswitch ${name}: memory for ${this.arena.owners - OWNER_FIRST_ESWITCH} eswitches only`)
+    this.#owners.set(name, owner)
+    return owner
+  }
+
+  /** The eswitch is removed for good and its partition may go to another. */
+  eswitchForget(name: string): void {
+    this.#owners.delete(name)
+  }
+
+  /** Connects fresh rings to the worker of eswitch `owner`, which `eventfd` wakes. */
+  attachEswitch(owner: number, up: RingMemory, down: RingMemory, eventfd: number): Promise<void> {
+    return this.#request({ type: 'link-attach', owner, up, down, eventfd })
+  }
+
+  /** After the worker of `owner` has gone: takes what it sent up, gets all slots back. Then its partition is free. */
+  detachEswitch(owner: number): Promise<void> {
+    return this.#request({ type: 'link-detach', owner })
+  }
+
+  /** Tier 2 polls the TAP of representor `no` itself. */
+  adopt(no: number, name: string, open: PortOpen): Promise<void> {
+    return this.#request({ type: 'adopt', no, name, open })
+  }
+
+  /** Ends `adopt`. Resolves when the descriptor is not used any more. */
+  release(no: number): Promise<void> {
+    return this.#request({ type: 'release', no })
+  }
+
+  /** Called once for each port whose descriptor turned out dead (namespace gone, interface deleted). */
+  onPortDead(listener: (no: number) => void): void {
+    this.#portDead = listener
+  }
+
+  onWarning(listener: (text: string) => void): void {
+    this.#warning = listener
+  }
+
+  #request(request: Request): Promise<void> {
+    const seq = this.#seq++
+    return new Promise((resolve, reject) => {
+      this.#requests.set(seq, { resolve, reject })
+      this.#post({ ...request, seq } as DatapathControl)
+    })
+  }
+
+  #post(message: DatapathControl): void {
+    this.#transport.post(message)
+    this.#transport.wake()
+  }
+
+  // --- rings ---
+
+  /** An event of the worker has come. Called by the transport. */
+  receive(event: DatapathEvent): void {
+    switch (event.type) {
+      case 'bell':
+        this.pump()
+        break
+      case 'done': {
+        const promised = this.#requests.get(event.seq)
+        this.#requests.delete(event.seq)
+        if (event.error === undefined) promised?.resolve()
+        else promised?.reject(new Error(event.error))
+        break
+      }
+      case 'port-dead':
+        this.#portDead(event.no)
+        break
+      case 'warning':
+        this.#warning(event.text)
+    }
+  }
+
+  /** Handles waiting replies, then sends what they led to. True if there was a reply. Called by the transport and, in tests, every step. */
+  pump(): boolean {
+    const words = this.#replies.words
+    let n = 0
+    this.#replies.awake()
+    for (; n < SLICE; n++) {
+      const at = this.#replies.next()
+      if (at < 0) break
+      const op = words[at]!
+      const operand = words[at + 1]!
+      if (op === REPLY_UPCALL) {
+        if (this.#upcall) this.#upcall(operand)
+        else this.upcallDone(operand, [])
+      } else if (op === REPLY_RETURN) this.pool.give(operand)
+      else if (op === REPLY_FLOW_GONE) this.#gone(operand)
+      else if (op === REPLY_BARRIER) {
+        this.#barriers.get(operand)?.()
+        this.#barriers.delete(operand)
+      }
+    }
+    if (n > 0) this.#replies.release()
+    this.flush()
+    if (n === SLICE || !this.#replies.sleep()) this.#transport.later(() => this.pump())
+    return n > 0
+  }
+
+  /** Makes all commands so far visible to the worker. By itself this happens at the end of the current job. */
+  flush(): void {
+    if (!this.#commands.flush()) this.#transport.later(() => this.flush())
+  }
+
+  #gone(id: number): void {
+    const listeners = this.#dying.get(id) ?? []
+    this.#dying.delete(id)
+    this.#freeIds.push(id)
+    if (listeners.length === 0) return
+    const final: FlowStats = { packets: 0, bytes: 0, used: 0, tcpFlags: 0 }
+    this.#readStats(id, final)
+    for (const gone of listeners) gone({ ...final })
+  }
+
+  #send(n: number, op: number, operand: number, program?: Int32Array, match?: Match): void {
+    const { words, at } = this.#commands.reserve(n)
+    words[at] = op
+    words[at + 1] = operand
+    if (match !== undefined && program !== undefined) writeFlowRecord(words, at + 2, match, program)
+    else if (program !== undefined) words.set(program, at + 2)
+    if (this.#scheduled) return
+    this.#scheduled = true
+    queueMicrotask(() => {
+      this.#scheduled = false
+      this.flush()
+    })
+  }
+}

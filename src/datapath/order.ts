@@ -1,0 +1,45 @@
+/**
+ * Identity of a microflow for the sake of order: ingress port, Ethernet addresses, VLAN, network addresses, protocol and ports. Ports do not count for
+ * fragments, which do not all carry them. Two microflows with one value merely wait for each other.
+ */
+import {
+  K_DL_TYPE,
+  K_ETH,
+  K_IN_PORT,
+  K_NW,
+  K_NW_DST,
+  K_NW_SRC,
+  K_TP,
+  K_TUN_ID,
+  K_TUN_SRC,
+  K_VLAN0,
+} from '../flow/key.ts'
+
+const WORDS = Int32Array.of(
+  K_IN_PORT,
+  K_ETH,
+  K_ETH + 1,
+  K_ETH + 2,
+  K_DL_TYPE,
+  K_VLAN0,
+  K_NW_SRC,
+  K_NW_SRC + 1,
+  K_NW_SRC + 2,
+  K_NW_SRC + 3,
+  K_NW_DST,
+  K_NW_DST + 1,
+  K_NW_DST + 2,
+  K_NW_DST + 3,
+  K_TUN_ID + 1,
+  K_TUN_SRC + 3,
+)
+
+export const microflow = (key: Int32Array): number => {
+  let h = key[K_NW]! >>> 24
+  if ((key[K_NW]! & 0xff) === 0) h ^= key[K_TP]!
+  for (let i = 0; i < WORDS.length; i++) {
+    h = Math.imul(h ^ key[WORDS[i]!]!, 0x9e3779b1)
+    h ^= h >>> 15
+  }
+  return h
+}

@@ -1,0 +1,21 @@
+/** Opcodes of the rings between main and the datapath worker. A record is `[length, opcode, words...]`. */
+
+/** id, then the flow (flow/program-record.ts). */
+export const CMD_FLOW_PUT = 1
+/** id */
+export const CMD_FLOW_DEL = 2
+/** slot, program */
+export const CMD_UPCALL_DONE = 3
+/** slot of main, program */
+export const CMD_EXECUTE = 4
+/** sequence number */
+export const CMD_BARRIER = 5
+
+/** slot of the datapath, lent to main */
+export const REPLY_UPCALL = 1
+/** slot of main */
+export const REPLY_RETURN = 2
+/** id */
+export const REPLY_FLOW_GONE = 3
+/** sequence number */
+export const REPLY_BARRIER = 4

@@ -1,0 +1,95 @@
+/** Actions that make a frame longer or shorter in front: VLAN tags and MPLS labels. They move the frame's start within the headroom. */
+import {
+  GSO_UDP_TUNNEL_IPV4,
+  GSO_UDP_TUNNEL_IPV6,
+  M_BASE,
+  M_CSUM_START,
+  M_GSO_TYPE,
+  M_HDR_LEN,
+  M_INNER_NH,
+  M_LEN,
+  M_OFF,
+  M_OUTER_TH,
+  M_VFLAGS,
+  META_WORDS,
+  VNET_F_NEEDS_CSUM,
+} from '../packet/slot.ts'
+import { ETH_MPLS, ETH_MPLS_MC, isVlan, type Located, locate } from './execute-locate.ts'
+
+/** Moves the frame's start by `by` bytes towards the headroom (negative: away) and all facts that count from there. False without room. */
+const shift = (meta: Int32Array, m: number, by: number): boolean => {
+  const off = meta[m + M_OFF]! - by
+  if (off < meta[m + M_BASE]!) return false
+  meta[m + M_OFF] = off
+  meta[m + M_LEN] = meta[m + M_LEN]! + by
+  if ((meta[m + M_VFLAGS]! & VNET_F_NEEDS_CSUM) !== 0) meta[m + M_CSUM_START] = meta[m + M_CSUM_START]! + by
+  const gso = meta[m + M_GSO_TYPE]!
+  if (gso !== 0) meta[m + M_HDR_LEN] = Math.max(0, meta[m + M_HDR_LEN]! + by)
+  if ((gso & (GSO_UDP_TUNNEL_IPV4 | GSO_UDP_TUNNEL_IPV6)) !== 0) {
+    meta[m + M_OUTER_TH] = meta[m + M_OUTER_TH]! + by
+    meta[m + M_INNER_NH] = meta[m + M_INNER_NH]! + by
+  }
+  return true
+}
+
+const put16 = (b: Uint8Array, at: number, v: number): void => {
+  b[at] = v >>> 8
+  b[at + 1] = v
+}
+
+const put32 = (b: Uint8Array, at: number, v: number): void => {
+  put16(b, at, v >>> 16)
+  put16(b, at + 2, v)
+}
+
+/** Puts a tag in front of all others. `tag` is TPID << 16 | TCI. False without headroom. */
+export const pushVlan = (b: Uint8Array, meta: Int32Array, slot: number, tag: number): boolean => {
+  const m = slot * META_WORDS
+  const off = meta[m + M_OFF]!
+  if (meta[m + M_LEN]! < 14 || !shift(meta, m, 4)) return false
+  b.copyWithin(off - 4, off, off + 12)
+  put32(b, off + 8, tag)
+  return true
+}
+
+/** Takes the outer tag off; a frame without one stays as it is. False when the frame ends inside of it. */
+export const popVlan = (b: Uint8Array, meta: Int32Array, slot: number): boolean => {
+  const m = slot * META_WORDS
+  const off = meta[m + M_OFF]!
+  const len = meta[m + M_LEN]!
+  if (len < 14) return false
+  if (!isVlan((b[off + 12]! << 8) | b[off + 13]!)) return true
+  if (len < 18) return false
+  b.copyWithin(off + 4, off, off + 12)
+  return shift(meta, m, -4)
+}
+
+/** Puts a label stack entry behind the Ethernet type, which becomes `type`. */
+export const pushMpls = (
+  b: Uint8Array,
+  meta: Int32Array,
+  slot: number,
+  type: number,
+  lse: number,
+  at: Located,
+): boolean => {
+  if (!locate(b, meta, slot, at)) return false
+  const m = slot * META_WORDS
+  const off = meta[m + M_OFF]!
+  if (!shift(meta, m, 4)) return false
+  b.copyWithin(off - 4, off, at.typeAt)
+  put16(b, at.typeAt - 4, type)
+  put32(b, at.typeAt - 2, lse)
+  return true
+}
+
+/** Takes the outermost label stack entry off. False when there is none. */
+export const popMpls = (b: Uint8Array, meta: Int32Array, slot: number, type: number, at: Located): boolean => {
+  if (!locate(b, meta, slot, at)) return false
+  if ((at.type !== ETH_MPLS && at.type !== ETH_MPLS_MC) || at.typeAt + 6 > at.end) return false
+  const m = slot * META_WORDS
+  const off = meta[m + M_OFF]!
+  b.copyWithin(off + 4, off, at.typeAt)
+  put16(b, at.typeAt + 4, type)
+  return shift(meta, m, -4)
+}

@@ -1,0 +1,15 @@
+/** What main and a worker tell each other without a message. */
+
+/** Indices in a worker's shared status words (Int32Array). */
+/** Raised every round; at least ten times a second while the worker lives. */
+export const STATUS_BEAT = 0
+/** Main asks the worker to end. */
+export const STATUS_STOP = 1
+/** Tests only: the worker hangs in a busy loop until terminated. */
+export const STATUS_HANG = 2
+export const STATUS_WORDS = 16
+
+export const createStatus = (): Int32Array => new Int32Array(new SharedArrayBuffer(STATUS_WORDS * 4))
+
+/** Frames read from one source in one round. */
+export const BATCH = 64

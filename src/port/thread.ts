@@ -1,0 +1,46 @@
+/**
+ * The loop that both workers run: wait, read a batch of each ready port, act, write, take commands. It never returns to the worker's event
+ * loop and never spins on an idle machine.
+ */
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
+import { native } from '../native/binding.ts'
+import type { Poller } from './poller.ts'
+import { STATUS_BEAT, STATUS_HANG, STATUS_STOP } from './thread-status.ts'
+
+/** What a tier is to the loop. */
+export interface LoopTier {
+  /** One round: commands and rings. `ready[0 .. n)` are port numbers that can be read. True if anything was done. */
+  round(now: number, ready: Int32Array, n: number): boolean
+  /** Announces to all producers that the thread is about to wait. False when something has come meanwhile. */
+  sleep(): boolean
+  awake(): void
+  /** A rare command, from the message port. */
+  control(message: unknown): void
+}
+
+const MAX_WAIT_MS = 100
+/** Rounds between looks at the message port when no wake-up asks for one. */
+const CONTROL_EVERY = 256
+
+export const runLoop = (
+  tier: LoopTier,
+  poller: Poller,
+  eventfd: number,
+  status: Int32Array,
+  port: MessagePort,
+): void => {
+  let busy = false
+  let rounds = 0
+  while (Atomics.load(status, STATUS_STOP) === 0) {
+    Atomics.add(status, STATUS_BEAT, 1)
+    while (Atomics.load(status, STATUS_HANG) !== 0);
+    const asleep = !busy && tier.sleep()
+    const n = poller.wait(asleep ? MAX_WAIT_MS : 0)
+    if (asleep) tier.awake()
+    if (poller.woken) native.eventfdDrain(eventfd)
+    if (poller.woken || ++rounds % CONTROL_EVERY === 0 || n === 0) {
+      for (let m = receiveMessageOnPort(port); m !== undefined; m = receiveMessageOnPort(port)) tier.control(m.message)
+    }
+    busy = tier.round(Math.floor(performance.timeOrigin + performance.now()), poller.ready, n)
+  }
+}
