@@ -6,7 +6,7 @@ readonly node_floor=20.19.0
 
 say() { printf '==> %s\n' "$*"; }
 fail() {
-  printf '%s: %s\n' "${0##*/}" "$*" >&2
+  printf '%s: %s\n' "$0" "$*" >&2
   exit 1
 }
 
