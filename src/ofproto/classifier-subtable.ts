@@ -15,17 +15,13 @@ const FINAL_STAGE = 3
 const stageOf = (word: number): number =>
   word < K_ETH || word >= K_PIPE ? 0 : word < K_NW_SRC ? 1 : word < K_TP ? PREFIX_STAGE : FINAL_STAGE
 
-/** Length of the prefix that the four mask words from `base` are; 0 when they are none, or not a prefix. */
-export const prefixLength = (mask: Int32Array, base: number): number => {
-  let length = 0
+/** Leading ones of the four mask words from `base`: the prefix that a packet's address must have, whatever else the mask asks. */
+const leadingOnes = (mask: Int32Array, base: number): number => {
   for (let i = 0; i < 4; i++) {
-    const word = mask[base + i]!
-    const ones = Math.clz32(~word)
-    if (ones < 32 && word << ones !== 0) return 0
-    if (word !== 0 && length < i * 32) return 0
-    length += ones
+    const ones = Math.clz32(~mask[base + i]!)
+    if (ones < 32) return i * 32 + ones
   }
-  return length
+  return 128
 }
 
 export class Subtable {
@@ -43,7 +39,7 @@ export class Subtable {
   readonly index: RuleIndex
   /** Position in `ends` of the stage before which the prefix tries are asked; -1 when there is nothing to ask. */
   readonly prefixStage: number
-  /** For each of PREFIX_WORDS: the prefix's length if a trie can be used. */
+  /** For each of PREFIX_WORDS: length of the prefix that is in a trie, 0 for none. */
   readonly prefixes: readonly number[]
   /** Prefixes of the ports word, masked; null when the mask has no ports. */
   readonly ports: PrefixTrie | null
@@ -76,7 +72,7 @@ export class Subtable {
     this.index = new RuleIndex(this.words, this.masks)
     // Tries are kept by Ethernet type; a rule that leaves the type open is in none.
     const typed = (mask[K_DL_TYPE]! & 0xffff0000) === (0xffff0000 | 0)
-    this.prefixes = PREFIX_WORDS.map((base) => (typed ? prefixLength(mask, base) : 0))
+    this.prefixes = PREFIX_WORDS.map((base) => (typed ? leadingOnes(mask, base) : 0))
     this.prefixStage = this.prefixes.some((length) => length > 0) ? stagesUsed.indexOf(PREFIX_STAGE) : -1
     this.portsMask = mask[K_TP]!
     this.portsLength = this.portsMask === 0 ? 0 : 32 - (31 - Math.clz32(this.portsMask & -this.portsMask))

@@ -57,7 +57,8 @@ const shape = fc.record({
   typed: fc.constantFrom(true, true, true, false),
   src: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 32 }), fc.integer({ min: 33, max: 128 })),
   to: fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 32 }), fc.integer({ min: 33, max: 128 })),
-  holes: fc.constantFrom(0, 0, 0, 0x00ff00ff),
+  holes: fc.constantFrom(0, 0, 0, 0x00ff00ff, 0xff00ff00),
+  gap: fc.constantFrom(false, false, false, true),
   proto: fc.boolean(),
   ports: fc.constantFrom(0, 0, -1, 0xffff, 0xffff0000, 0xfffffff0, 0xffff8000, 0x00ff00f0),
   flags: fc.constantFrom(0, 0, 0x10000, 0x30000),
@@ -73,16 +74,35 @@ const maskOf = (s: Shape): Int32Array => {
   prefix(mask, K.K_NW_SRC, s.src)
   prefix(mask, K.K_NW_DST, s.to)
   if (s.holes !== 0) mask[K.K_NW_DST] = s.holes
+  if (s.gap) mask[K.K_NW_SRC] = 0
   if (s.proto) mask[K.K_NW] = 0xff000000
   mask[K.K_TP] = s.ports
   mask[K.K_TCP_FLAGS] = s.flags
   return mask
 }
 
-const ruleArb = fc.record({ value, shape, priority: fc.integer({ min: 0, max: 4 }) }).map((r) => {
-  const mask = maskOf(r.shape)
-  return ruleOf({ key: keyOf(r.value).map((word, i) => word & mask[i]!), mask }, r.priority)
-})
+const makeRule = (v: Value, s: Shape, priority: number): Rule => {
+  const mask = maskOf(s)
+  return ruleOf({ key: keyOf(v).map((word, i) => word & mask[i]!), mask }, priority)
+}
+
+/** Rule sets in which every rule has its own mask, and others in which many share few masks and few values. */
+const scattered = fc
+  .record({ value, shape, priority: fc.integer({ min: 0, max: 4 }) })
+  .map((r) => makeRule(r.value, r.shape, r.priority))
+const rulesArb = (maxLength: number): fc.Arbitrary<Rule[]> => {
+  const shapes = fc.array(shape, { minLength: 1, maxLength: 4 })
+  const values = fc.array(value, { minLength: 1, maxLength: 6 })
+  const crowded = fc.tuple(shapes, values).chain(([s, v]) =>
+    fc.array(
+      fc
+        .tuple(fc.constantFrom(...v), fc.constantFrom(...s), fc.integer({ min: 0, max: 9 }))
+        .map(([of, under, priority]) => makeRule(of, under, priority)),
+      { maxLength },
+    ),
+  )
+  return fc.oneof(crowded, fc.array(scattered, { maxLength }))
+}
 
 const fill = (rules: readonly Rule[]): { tss: Classifier; linear: LinearClassifier } => {
   const tss = new Classifier()
@@ -109,54 +129,46 @@ const runs = { numRuns: 400 }
 
 test('finds what the linear classifier finds', () => {
   fc.assert(
-    fc.property(
-      fc.array(ruleArb, { maxLength: 40 }),
-      fc.array(value, { minLength: 1, maxLength: 20 }),
-      (rules, keys) => {
-        const { tss, linear } = fill(rules)
-        for (const v of keys) expectAgreement(tss, linear, keyOf(v))
-        for (const rule of rules) expectAgreement(tss, linear, rule.match.key)
-      },
-    ),
+    fc.property(rulesArb(40), fc.array(value, { minLength: 1, maxLength: 20 }), (rules, keys) => {
+      const { tss, linear } = fill(rules)
+      for (const v of keys) expectAgreement(tss, linear, keyOf(v))
+      for (const rule of rules) expectAgreement(tss, linear, rule.match.key)
+    }),
     runs,
   )
 })
 
 test('every key that is equal under the un-wildcarded bits finds the same rule', () => {
   fc.assert(
-    fc.property(
-      fc.array(ruleArb, { maxLength: 40 }),
-      fc.array(value, { minLength: 1, maxLength: 10 }),
-      (rules, keys) => {
-        const { tss } = fill(rules)
-        for (const v of keys) {
-          const key = keyOf(v)
-          const wc = K.createKey()
-          const found = tss.lookup(key, wc)
-          // The hardest others: as much of each rule's own match as the un-wildcarded bits leave open.
-          for (const rule of rules) {
-            const { key: rk, mask: rm } = rule.match
-            const other = key.map((word, i) => {
-              const open = ~wc[i]!
-              return (word & ~(open & rm[i]!)) | (rk[i]! & open & rm[i]!)
-            })
-            expect(tss.lookup(other, K.createKey())).toBe(found)
-          }
-          for (const w of keys) {
-            const noise = keyOf(w)
-            const other = key.map((word, i) => (word & wc[i]!) | (noise[i]! & ~wc[i]!))
-            expect(tss.lookup(other, K.createKey())).toBe(found)
-          }
+    fc.property(rulesArb(40), fc.array(value, { minLength: 1, maxLength: 10 }), (rules, keys) => {
+      const { tss } = fill(rules)
+      for (const v of keys) {
+        const key = keyOf(v)
+        const wc = K.createKey()
+        const found = tss.lookup(key, wc)
+        // The hardest others: as much of each rule's own match as the un-wildcarded bits leave open.
+        for (const rule of rules) {
+          const { key: rk, mask: rm } = rule.match
+          const other = key.map((word, i) => {
+            const open = ~wc[i]!
+            return (word & ~(open & rm[i]!)) | (rk[i]! & open & rm[i]!)
+          })
+          expect(tss.lookup(other, K.createKey())).toBe(found)
         }
-      },
-    ),
+        for (const w of keys) {
+          const noise = keyOf(w)
+          const other = key.map((word, i) => (word & wc[i]!) | (noise[i]! & ~wc[i]!))
+          expect(tss.lookup(other, K.createKey())).toBe(found)
+        }
+      }
+    }),
     runs,
   )
 })
 
 test('un-wildcards no bit that no rule matches', () => {
   fc.assert(
-    fc.property(fc.array(ruleArb, { maxLength: 20 }), value, (rules, v) => {
+    fc.property(rulesArb(20), value, (rules, v) => {
       const { tss } = fill(rules)
       const wc = K.createKey()
       tss.lookup(keyOf(v), wc)
@@ -170,19 +182,22 @@ test('un-wildcards no bit that no rule matches', () => {
 })
 
 test('stays right while rules come and go, and is empty in the end', () => {
-  const step = fc.record({ rule: ruleArb, remove: fc.boolean(), at: fc.nat(), probe: value })
+  const step = fc.record({ remove: fc.boolean(), at: fc.nat(), probe: value })
   fc.assert(
-    fc.property(fc.array(step, { maxLength: 80 }), (steps) => {
-      const { tss, linear } = fill([])
-      for (const { rule, remove, at, probe } of steps) {
-        const victim = linear.rules[at % Math.max(1, linear.rules.length)]
-        if (remove && victim !== undefined) {
-          tss.remove(victim)
-          linear.remove(victim)
-        } else if (tss.findStrict(rule.match, rule.priority) === null) {
-          tss.insert(rule)
-          linear.insert(rule)
+    fc.property(rulesArb(30), fc.array(step, { maxLength: 80 }), (rules, steps) => {
+      const { tss, linear } = fill(rules)
+      for (const { remove, at, probe } of steps) {
+        const list = remove ? linear.rules : rules
+        const one = list[at % Math.max(1, list.length)]
+        if (one === undefined) continue
+        if (remove) {
+          tss.remove(one)
+          linear.remove(one)
+        } else if (tss.findStrict(one.match, one.priority) === null) {
+          tss.insert(one)
+          linear.insert(one)
         }
+        expectAgreement(tss, linear, one.match.key)
         expectAgreement(tss, linear, keyOf(probe))
         expect(tss.size).toBe(linear.rules.length)
       }

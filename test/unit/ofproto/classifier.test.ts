@@ -40,6 +40,16 @@ describe('what is found', () => {
     }
   })
 
+  test('subtables are asked in the order of what they still hold', () => {
+    const first = [rule({ in_port: 1 }, 7), rule({ in_port: 2 }, 3)]
+    const second = [rule({ reg0: 1 }, 6), rule({ reg0: 2 }, 1)]
+    const third = rule({ reg1: 1 }, 5)
+    const c = classifier(...first, ...second, third)
+    expect(c.lookup(key({ in_port: 2, reg1: 1 }), null)).toBe(third)
+    c.remove(second[0]!)
+    expect(c.lookup(key({ in_port: 2, reg1: 1 }), null)).toBe(third)
+  })
+
   test('an empty classifier finds nothing and looks at nothing', () => {
     expectLookup(new Classifier(), { in_port: 1, dl_type: 0x0800 }, null, {})
   })
