@@ -42,8 +42,11 @@ export interface Field {
   readonly oxm: number
 }
 
+/** Where bits lie in the key: all that reading and writing them needs. */
+export type FieldBits = Pick<Field, 'bit' | 'bits'>
+
 /** Reads a field as an unsigned number. Control path. */
-export const getField = (key: Int32Array, field: Field): bigint => {
+export const getField = (key: Int32Array, field: FieldBits): bigint => {
   let value = 0n
   const last = field.bit + field.bits - 1
   for (let word = field.bit >> 5; word <= last >> 5; word++) value = (value << 32n) | BigInt(key[word]! >>> 0)
@@ -51,7 +54,7 @@ export const getField = (key: Int32Array, field: Field): bigint => {
 }
 
 /** Writes `value` where `mask` has ones. Control path. */
-export const setField = (key: Int32Array, field: Field, value: bigint, mask: bigint = fullMask(field)): void => {
+export const setField = (key: Int32Array, field: FieldBits, value: bigint, mask: bigint = fullMask(field)): void => {
   const last = field.bit + field.bits - 1
   const shift = BigInt(31 - (last & 31))
   let v = (value & mask) << shift
@@ -64,10 +67,10 @@ export const setField = (key: Int32Array, field: Field, value: bigint, mask: big
   }
 }
 
-export const fullMask = (field: Field): bigint => (1n << BigInt(field.bits)) - 1n
+export const fullMask = (field: FieldBits): bigint => (1n << BigInt(field.bits)) - 1n
 
 /** Sets bits of a match, value and mask together. */
-export const matchField = (match: Match, field: Field, value: bigint, mask: bigint = fullMask(field)): void => {
+export const matchField = (match: Match, field: FieldBits, value: bigint, mask: bigint = fullMask(field)): void => {
   setField(match.key, field, value & mask, mask)
   setField(match.mask, field, mask, mask)
 }

@@ -29,7 +29,8 @@ export class MatchBuilder {
   /** `otherKeys`: what else could stand here, for the suggestion. */
   add(clause: Clause, otherKeys: readonly string[]): void {
     const { key, value, delimiter, at } = clause
-    if (delimiter === '' && expandShorthand(this.match, key)) return
+    // ovs-ofctl prints `eth` for "an Ethernet frame", which every frame here is.
+    if (delimiter === '' && (key === 'eth' || expandShorthand(this.match, key))) return
     const field = fieldByName(key)
     if (field === undefined || field.name === 'skb_priority') {
       const known = [...otherKeys, ...SHORTHANDS.keys(), ...FIELDS.flatMap((f) => [f.name, ...f.aliases])]
@@ -49,7 +50,12 @@ export class MatchBuilder {
     for (const { field, clause } of this.used) {
       // vlan_pcp makes its own prerequisite: like dl_vlan_pcp, it matches the tag's presence too.
       if (satisfied(this.match, field.prerequisite)) continue
-      throw new FlowSyntaxError(describePrerequisite(field), clause.at, clause.key, 'the field together with its protocol')
+      throw new FlowSyntaxError(
+        describePrerequisite(field),
+        clause.at,
+        clause.key,
+        'the field together with its protocol',
+      )
     }
     canonicalise(this.match)
     return this.match

@@ -89,8 +89,7 @@ const parseFlagsField = (field: Field, text: string): FieldValue | string => {
 /** `name=value` or `name=value/mask`, for a mask that is not zero. */
 export const formatFieldMasked = (field: Field, value: bigint, mask: bigint, names: PortNames = {}): string => {
   const exact = mask === fullMask(field)
-  const masked = (text: (v: bigint) => string): string =>
-    `${field.name}=${text(value)}${exact ? '' : `/${text(mask)}`}`
+  const masked = (text: (v: bigint) => string): string => `${field.name}=${text(value)}${exact ? '' : `/${text(mask)}`}`
   switch (field.format) {
     case 'ipv4':
       return `${field.name}=${formatPrefix(value, mask, 32)}`
@@ -160,7 +159,8 @@ export const formatSetValue = (field: Field, value: bigint, mask: bigint, names:
     case 'hexadecimal':
       return both(hex)
     default:
-      if (field.name === 'vlan_vid') return exact ? String(value | 0x1000n) : `${value | 0x1000n}/${hex(mask | 0x1000n)}`
+      if (field.name === 'vlan_vid')
+        return exact ? String(value | 0x1000n) : `${value | 0x1000n}/${hex(mask | 0x1000n)}`
       return both(
         (v) => v.toString(),
         (v) => hex(v),

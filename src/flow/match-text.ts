@@ -36,8 +36,8 @@ interface Protocol {
 }
 
 const protocolOf = (m: Match): Protocol => {
-  const dlType = (m.mask[K_DL_TYPE]! >>> 16) === 0xffff ? m.key[K_DL_TYPE]! >>> 16 : 0
-  const proto = (m.mask[K_NW]! >>> 24) === 0xff ? m.key[K_NW]! >>> 24 : -1
+  const dlType = m.mask[K_DL_TYPE]! >>> 16 === 0xffff ? m.key[K_DL_TYPE]! >>> 16 : 0
+  const proto = m.mask[K_NW]! >>> 24 === 0xff ? m.key[K_NW]! >>> 24 : -1
   const is6 = dlType === 0x86dd
   if (dlType === 0x0800 || is6) {
     const icmp = proto === (is6 ? 58 : 1)
@@ -48,9 +48,31 @@ const protocolOf = (m: Match): Protocol => {
   return { shorthand: ETH_TYPES.get(dlType) ?? '', saysProto: false, dlType, proto }
 }
 
-const METADATA_FIRST = ['pkt_mark', 'recirc_id', 'dp_hash', 'conj_id', 'skb_priority', 'actset_output', 'ct_state', 'ct_zone', 'ct_mark', 'ct_label']
+const METADATA_FIRST = [
+  'pkt_mark',
+  'recirc_id',
+  'dp_hash',
+  'conj_id',
+  'skb_priority',
+  'actset_output',
+  'ct_state',
+  'ct_zone',
+  'ct_mark',
+  'ct_label',
+]
 const REGISTERS = Array.from({ length: 16 }, (_, i) => `reg${i}`)
-const NSH = ['nsh_flags', 'nsh_ttl', 'nsh_mdtype', 'nsh_np', 'nsh_spi', 'nsh_si', 'nsh_c1', 'nsh_c2', 'nsh_c3', 'nsh_c4']
+const NSH = [
+  'nsh_flags',
+  'nsh_ttl',
+  'nsh_mdtype',
+  'nsh_np',
+  'nsh_spi',
+  'nsh_si',
+  'nsh_c1',
+  'nsh_c2',
+  'nsh_c3',
+  'nsh_c4',
+]
 const named = (names: readonly string[]): readonly Field[] => names.map(fieldNamed)
 
 const FIRST = named(METADATA_FIRST)
@@ -126,7 +148,7 @@ export const formatMatch = (m: Match, names: PortNames = {}): string => {
 
 /** The outer address is matched as ::ffff:a.b.c.d, so it is written as IPv4. */
 const isMappedMask = (m: Match, v4: Field, v6: Field): boolean =>
-  (getField(m.mask, v6) >> 32n) === 0n || (getField(m.key, v6) >> 32n === 0xffffn && getField(m.mask, v4) !== 0n)
+  getField(m.mask, v6) >> 32n === 0n || (getField(m.key, v6) >> 32n === 0xffffn && getField(m.mask, v4) !== 0n)
 
 const formatVlans = (m: Match): string[] => {
   const out: string[] = []

@@ -31,7 +31,8 @@ export const parsePlaced = (text: string, names: PortNames, base: number, contex
   const placed: PlacedAction[] = []
   for (const clause of clauses) {
     if (clause.key.toLowerCase() === 'drop') {
-      if (clauses.length > 1) throw new FlowSyntaxError("'drop' has company", clause.at, 'drop', "'drop' as the only action")
+      if (clauses.length > 1)
+        throw new FlowSyntaxError("'drop' has company", clause.at, 'drop', "'drop' as the only action")
       if (clause.delimiter !== '') throw takesNothing(clause)
       continue
     }
@@ -104,7 +105,8 @@ const arrow = (clause: Clause): [source: string, target: string, targetAt: numbe
 
 const port = (clause: Clause, text: string, names: PortNames): number => {
   const number = parsePort(text, names)
-  if (number === undefined) throw bad(clause, `'${text}' is no port`, 'a number below 65280, a reserved name, or a port of the bridge')
+  if (number === undefined)
+    throw bad(clause, `'${text}' is no port`, 'a number below 65280, a reserved name, or a port of the bridge')
   return number
 }
 
@@ -154,7 +156,12 @@ const parseSetField: ActionParser = (clause, names) => {
   const field = fieldByName(target)
   if (field === undefined || field.nxm.includes(target)) {
     const known = FIELDS.flatMap((f) => [f.name, ...f.aliases])
-    throw new FlowSyntaxError(`unknown field '${target}'`, targetAt, target, suggestion(target, known, 'the name of a field'))
+    throw new FlowSyntaxError(
+      `unknown field '${target}'`,
+      targetAt,
+      target,
+      suggestion(target, known, 'the name of a field'),
+    )
   }
   writable(field, targetAt, target)
   const parsed = parseFieldValue(field, source, names)
@@ -166,13 +173,29 @@ const parseSetField: ActionParser = (clause, names) => {
   if (field.name === 'nw_tos' && (parsed.value & 3n) !== 0n) {
     throw bad(clause, `'${source}' is not a valid TOS`, 'a multiple of 4: the two ECN bits are nw_ecn')
   }
-  // A VLAN ID is written with OXM's "present" bit, which is no part of the 12 bits.
+  if (field.name === 'vlan_vid' && (parsed.value & 0x1000n) === 0n) {
+    throw bad(
+      clause,
+      `'${source}' lacks the bit 0x1000 that says "tagged"`,
+      `${parsed.value | 0x1000n} for VLAN ${parsed.value}`,
+    )
+  }
+  // That bit is no part of the 12 bits that are written.
   const mask = (parsed.mask ?? full) & full
   return { type: 'set_field', field, value: parsed.value & mask, mask }
 }
 
 const writable = (field: Field, at: number, token: string): void => {
-  if (!field.writable) throw new FlowSyntaxError(`${field.name} is read-only`, at, token, 'a field that actions may write')
+  if (!field.writable)
+    throw new FlowSyntaxError(`${field.name} is read-only`, at, token, 'a field that actions may write')
+  if (field.name.startsWith('ct_')) {
+    throw new FlowSyntaxError(
+      `${field.name} can be set by a ct action only`,
+      at,
+      token,
+      'a field that actions may write',
+    )
+  }
 }
 
 const parseLoad: ActionParser = (clause) => {
@@ -181,7 +204,8 @@ const parseLoad: ActionParser = (clause) => {
   writable(dst.field, targetAt, target)
   const value = parseInteger(source)
   if (value === undefined) throw bad(clause, `'${source}' is not a number`, 'load:NUMBER->FIELD[]')
-  if (value >> BigInt(dst.bits) !== 0n) throw bad(clause, `${source} does not fit into ${dst.bits} bits`, 'a smaller number')
+  if (value >> BigInt(dst.bits) !== 0n)
+    throw bad(clause, `${source} does not fit into ${dst.bits} bits`, 'a smaller number')
   return { type: 'load', dst, value }
 }
 
@@ -276,7 +300,12 @@ const parseAction = (clause: Clause, names: PortNames): OfpAction => {
   const number = parsePort(clause.key, names)
   if (number === undefined) {
     const known = [...PARSERS.keys(), ...[...RESERVED_NAMES.keys()].filter((n) => n !== 'ANY' && n !== 'NONE'), 'drop']
-    throw new FlowSyntaxError(`unknown action '${clause.key}'`, clause.at, clause.key, suggestion(clause.key, known, 'an action or a port'))
+    throw new FlowSyntaxError(
+      `unknown action '${clause.key}'`,
+      clause.at,
+      clause.key,
+      suggestion(clause.key, known, 'an action or a port'),
+    )
   }
   if (clause.value !== '') throw takesNothing(clause)
   if (number < OFPP_MAX && clause.delimiter !== '') throw takesNothing(clause)

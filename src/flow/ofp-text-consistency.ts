@@ -86,7 +86,10 @@ const apply = (state: Match, action: OfpAction, table: number): Problem | undefi
       return findInconsistency(state, action.actions, 255)
     case 'goto_table':
       return table !== 255 && action.table <= table
-        ? { problem: `goto_table:${action.table} does not lead onward from table ${table}`, expected: `a table above ${table}` }
+        ? {
+            problem: `goto_table:${action.table} does not lead onward from table ${table}`,
+            expected: `a table above ${table}`,
+          }
         : undefined
     default:
       return undefined

@@ -1,6 +1,5 @@
 /** Port numbers and names in ovs-ofctl's syntax: `3`, `LOCAL`, `eth0` or `"eth0"`. Control path only. */
 import * as P from './ofp.ts'
-import { parseInteger } from './text-values.ts'
 
 /** How the caller's bridge names its ports. Without these, only numbers and reserved names are known. */
 export interface PortNames {
@@ -29,7 +28,7 @@ const OFPP11_RESERVED = 0xffffff00n
 
 /** undefined: no such port. */
 export const parsePort = (text: string, names: PortNames): number | undefined => {
-  const number = parseInteger(text)
+  const number = /^\d{1,10}$/.test(text) ? BigInt(text) : undefined
   if (number !== undefined) {
     if (number < BigInt(P.OFPP_MAX)) return Number(number)
     const low = number >= OFPP11_RESERVED && number <= 0xffffffffn ? Number(number & 0xffffn) : Number(number)

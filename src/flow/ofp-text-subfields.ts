@@ -18,7 +18,12 @@ export const parseSubfield = (text: string, at: number): Subfield => {
   const end = last === undefined ? start : Number(last)
   if (end < start) throw new FlowSyntaxError(`${text}: last bit before the first`, at, text, 'FIRST..LAST')
   if (end >= field.bits) {
-    throw new FlowSyntaxError(`${text}: bit ${end} is out of range`, at, text, `at most ${field.bits - 1}, the field's last bit`)
+    throw new FlowSyntaxError(
+      `${text}: bit ${end} is out of range`,
+      at,
+      text,
+      `at most ${field.bits - 1}, the field's last bit`,
+    )
   }
   return { field, start, bits: end - start + 1 }
 }

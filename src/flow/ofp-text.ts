@@ -50,12 +50,13 @@ interface Properties {
   outPort: number
 }
 
-const NUMBERS: ReadonlyMap<string, { readonly set: (p: Properties, v: number) => void; readonly most: number }> = new Map([
-  ['table', { set: (p: Properties, v: number) => (p.table = v), most: 255 }],
-  ['priority', { set: (p: Properties, v: number) => (p.priority = v), most: 0xffff }],
-  ['idle_timeout', { set: (p: Properties, v: number) => (p.idleTimeout = v), most: 0xffff }],
-  ['hard_timeout', { set: (p: Properties, v: number) => (p.hardTimeout = v), most: 0xffff }],
-])
+const NUMBERS: ReadonlyMap<string, { readonly set: (p: Properties, v: number) => void; readonly most: number }> =
+  new Map([
+    ['table', { set: (p: Properties, v: number) => (p.table = v), most: 255 }],
+    ['priority', { set: (p: Properties, v: number) => (p.priority = v), most: 0xffff }],
+    ['idle_timeout', { set: (p: Properties, v: number) => (p.idleTimeout = v), most: 0xffff }],
+    ['hard_timeout', { set: (p: Properties, v: number) => (p.hardTimeout = v), most: 0xffff }],
+  ])
 
 const PROPERTY_KEYS = [...NUMBERS.keys(), 'cookie', 'check_overlap', 'reset_counts', 'out_port', 'actions']
 
@@ -90,7 +91,11 @@ export const parseFlow = (text: string, options: ParseFlowOptions = {}): FlowSpe
   if (head !== null && kind === 'delete') {
     throw new FlowSyntaxError('actions are not allowed here', head.index, head[0].trim(), 'a match alone')
   }
-  return { ...properties, match, actions: parseChecked(text.slice(actionsAt), actionsAt, match, properties.table, options) }
+  return {
+    ...properties,
+    match,
+    actions: parseChecked(text.slice(actionsAt), actionsAt, match, properties.table, options),
+  }
 }
 
 const parseChecked = (text: string, at: number, match: Match, table: number, names: PortNames): OfpAction[] => {
@@ -140,7 +145,11 @@ const parseCookie = (p: Properties, { value, valueAt }: Clause, kind: FlowKind):
   const cookie = parseInteger(slash < 0 ? value : value.slice(0, slash))
   const maskText = slash < 0 ? undefined : value.slice(slash + 1)
   const mask = maskText === undefined ? undefined : maskText === '-1' ? ALL_ONES : parseInteger(maskText)
-  if (cookie === undefined || cookie > ALL_ONES || (maskText !== undefined && (mask === undefined || mask > ALL_ONES))) {
+  if (
+    cookie === undefined ||
+    cookie > ALL_ONES ||
+    (maskText !== undefined && (mask === undefined || mask > ALL_ONES))
+  ) {
     throw new FlowSyntaxError(`invalid cookie '${value}'`, valueAt, value, 'a number of 64 bits, alone or with /MASK')
   }
   if (mask !== undefined && kind === 'add') {
@@ -217,4 +226,3 @@ export const formatFlowStats = (flow: FlowStats, names: PortNames & { readonly s
 }
 
 const seconds = (ms: number): string => (ms / 1000).toFixed(3)
-

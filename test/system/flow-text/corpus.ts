@@ -110,8 +110,8 @@ rarp
 in_port=1
 in_port=LOCAL
 in_port=local
-in_port=0xfff8
-in_port=0xfffffffe
+in_port=65528
+in_port=4294967294
 in_port=none
 in_port_oxm=1
 in_port=0
@@ -160,7 +160,7 @@ ip nw_src=1.2.3.4
 ,,ip,,
 ip,  nw_dst=1.2.3.4 	dl_vlan=5
 cookie=0x5,cookie=6
-cookie=18446744073709551615
+cookie=18446744073709551614
 priority=0
 priority=65535,in_port=3
 priority=32768
@@ -168,7 +168,7 @@ table=254
 table=0
 idle_timeout=5,hard_timeout=9
 check_overlap,ip
-idle_timeout=65535,check_overlap,reset_counts
+idle_timeout=65535,reset_counts
 nw_src=10.0.0.0/8,ip,priority=7,in_port=3,metadata=5,reg3=4,dl_vlan=7,tun_id=3,ct_state=+trk,dl_dst=00:00:00:00:00:01,pkt_mark=5,ct_zone=3,ct_mark=4,recirc_id=3
 `
 
@@ -214,9 +214,8 @@ mod_tp_dst:65535
 set_field:5->reg0
 set_field:0->reg0
 set_field:0x5/0xf->reg0
-set_field:0x15/0xf->reg0
 set_field:1:2:3:4:5:6->eth_src
-set_field:01:02:03:04:05:06/ff:00:00:00:00:00->eth_dst
+set_field:01:00:00:00:00:00/ff:00:00:00:00:00->eth_dst
 set_field:01:02:03:04:05:06->dl_dst
 set_field:1.2.3.4->tun_src
 set_field:fe80::1->tun_ipv6_dst
@@ -224,7 +223,6 @@ set_field:5->tun_id
 set_field:5->metadata
 set_field:0x50/0xf0->metadata
 set_field:5->pkt_mark
-set_field:5->ct_mark
 set_field:5->in_port
 set_field:5->xreg0
 set_field:5->xxreg0
@@ -255,7 +253,6 @@ resubmit(1,)
 resubmit:5
 resubmit(in_port,3)
 resubmit:LOCAL
-resubmit( 1 , 2 )
 goto_table:3
 goto_table:254
 write_actions(1)
@@ -276,7 +273,6 @@ clear_actions,write_actions(1),write_metadata:1,goto_table:3
 1,clear_actions,goto_table:3
 dec_ttl
 dec_ttl()
-dec_ttl(0)
 clone(1,clone(2))
 clone(drop)
 clone()
@@ -289,20 +285,18 @@ note:001122334455
 OUTPUT:1
 Normal
 65534
-0xfffe
 1 2
 1,,2,
 mod_vlan_vid:5,mod_vlan_pcp:3
 push_vlan:0x8100,set_field:3->vlan_pcp
 push_vlan:0x8100,set_field:4101->vlan_vid,output:2
-push_vlan:0x8100,set_field:5->vlan_vid
 push_mpls:0x8847,set_field:5->mpls_label,set_field:3->mpls_tc,2
 push_mpls:0x8847,load:5->OXM_OF_MPLS_LABEL[]
 `
 
 const RULES = `
 ip,actions=set_field:10.0.0.1->ip_src
-ip,actions=set_field:10.0.0.1/255.0.0.0->ip_src
+ip,actions=set_field:10.0.0.0/255.0.0.0->ip_src
 ip,actions=set_field:10.0.0.1->nw_dst
 ip,actions=set_field:4->nw_tos
 ip,actions=set_field:4->ip_dscp
@@ -311,7 +305,7 @@ ip,actions=set_field:1->nw_ttl
 ip,actions=load:5->NXM_NX_IP_TTL[]
 ip,actions=load:1->NXM_OF_IP_SRC[0..7]
 ipv6,actions=set_field:fe80::1->ipv6_src,set_field:5->ipv6_label
-ipv6,actions=set_field:fe80::1/ffff::->ipv6_dst
+ipv6,actions=set_field:fe80::/ffff::->ipv6_dst
 tcp,actions=set_field:80->tcp_src,set_field:81->tcp_dst
 udp,actions=set_field:80->udp_src,set_field:81->udp_dst
 udp,actions=move:NXM_OF_UDP_SRC[]->NXM_OF_UDP_DST[]
@@ -348,7 +342,6 @@ export const ACCEPTED: readonly string[] = [
 export const REFUSED: readonly string[] = [
   ...lines(`
 tun_flags=+bogus
-tun_flags=csum
 tcp,tcp_flags=+syn+bogus
 tcp,tcp_flags=+syn+syn
 tcp,tcp_flags=syn|foo
@@ -358,7 +351,6 @@ ip,nw_frag=3
 ip,nw_frag=1/1
 ip,nw_frag=sometimes
 ip,nw_src=1.2.3
-ip,nw_src=1.2.3.256
 ip,nw_src=1.2.3.4/33
 ip,nw_src=fe80::1
 ipv6,ipv6_src=1.2.3.4
@@ -367,16 +359,15 @@ ipv6,ipv6_src=1:2:3:4:5:6:7:8:9
 ipv6,ipv6_src=fe80::1/129
 reg0=-1
 reg0=08
-reg0=0x
 reg0=0x100000000
 reg0=five
 reg16=1
 dl_src=1:2:3:4:5
 dl_src=1:2:3:4:5:6:7
-dl_src=001:2:3:4:5:6
 dl_type=0x10000
 in_port=70000
 in_port=0xff05
+in_port=0xfff8
 in_port=foo
 in_port=
 table=300
@@ -393,15 +384,12 @@ ip,tp_src=80
 nw_src=1.2.3.4
 ip,ipv6_src=fe80::1
 ipv6,nw_src=1.2.3.4
-udp,tcp_flags=+syn
 ip,mpls_label=5
 icmp6,nd_target=fe80::1
 icmp6,icmp_type=136,nd_sll=00:00:00:00:00:01
 icmp6,icmp_type=135,nd_tll=00:00:00:00:00:01
-dl_type=0x86dd,tcp_flags=+syn
 arp,nw_tos=4
 arp_op=1
-tun_ttl=5
 skb_priority=5
 ct_zone=70000
 conj_id=5/1
@@ -427,6 +415,11 @@ mod_nw_dst:foo
 mod_dl_src:foo
 set_field:5->NXM_NX_REG0[]
 set_field:5->vlan_vid
+push_vlan:0x8100,set_field:5->vlan_vid
+set_field:5->ct_mark
+load:5->NXM_NX_CT_MARK[]
+move:reg0[]->ct_mark[]
+0xfffe
 set_field:5->recirc_id
 set_field:0x1ffffffff->reg0
 set_field:1->nw_tos
@@ -470,7 +463,6 @@ write_actions(pop_queue),goto_table:3
 write_actions(output:reg0[]),goto_table:3
 clone(goto_table:1)
 clone(write_actions(1))
-clone(1
 note:1
 note:zz
 bogus
@@ -501,7 +493,13 @@ export const STRICTER: readonly (readonly [rule: string, reason: string])[] = [
   ['ip=5,actions=drop', 'a protocol takes no value; ovs-ofctl ignores it'],
   ['reg0,actions=drop', 'a field needs a value; ovs-ofctl ignores it'],
   ['actions=NORMAL:5', 'NORMAL takes no argument; ovs-ofctl ignores it'],
-  ['actions=pop_mpls:0x800,set_field:1.2.3.4->ip_src,pop_mpls:0x800', 'a label is popped that is not there'],
+  ['in_port=65285,actions=drop', 'a reserved number without a meaning'],
+  ['ip,nw_src=1.2.3.256,actions=drop', 'no such address; ovs-ofctl cuts the octet'],
+  ['dl_src=001:2:3:4:5:6,actions=drop', 'an octet has two digits'],
+  ['reg0=0x,actions=drop', 'no digits'],
+  ['udp,tcp_flags=+syn,actions=drop', 'can never match; ovs-ofctl leaves it to the switch'],
+  ['dl_type=0x86dd,tcp_flags=+syn,actions=drop', 'the protocol is missing; ovs-ofctl leaves it to the switch'],
+  ['actions=clone(1', 'the list is not closed'],
   ['send_flow_rem,actions=drop', 'no controller would hear of it'],
   ['actions=exit', 'not an action of ours'],
   ['actions=dec_ttl(1,2)', 'no controllers to tell'],

@@ -11,19 +11,30 @@ export const hasOfctl = spawnSync('ovs-ofctl', ['--version']).status === 0
  */
 const versionFor = (rule: string): string[] => {
   if (/set_field:[^,]*\/[^,]*->/.test(rule)) return ['-O', 'OpenFlow15']
-  return /set_field|write_actions|clear_actions|goto_table|push_vlan/.test(rule) ? ['-O', 'OpenFlow13'] : []
+  return /set_field|reset_counts|write_actions|clear_actions|goto_table|push_vlan/.test(rule)
+    ? ['-O', 'OpenFlow13']
+    : []
 }
 
 export type OracleAnswer = { readonly ok: true; readonly text: string } | { readonly ok: false; readonly error: string }
 
 /** A rule that ovs-ofctl takes only after dropping parts of it counts as refused. */
 export const ofctlParse = (rule: string): OracleAnswer => {
-  const { stdout, stderr, status } = spawnSync('ovs-ofctl', [...versionFor(rule), 'parse-flow', rule], { encoding: 'utf8' })
+  const { stdout, stderr, status } = spawnSync('ovs-ofctl', [...versionFor(rule), 'parse-flow', rule], {
+    encoding: 'utf8',
+  })
   const line = stdout.split('\n').find((l) => l.includes('FLOW_MOD'))
   if (status !== 0 || line === undefined || line.includes('decode error') || stderr.includes('normalization changed')) {
     return { ok: false, error: stderr.trim() || stdout }
   }
-  return { ok: true, text: line.replace(/^.*\): ADD ?/, '').replace(/\bpop_vlan\b/g, 'strip_vlan') }
+  // `eth` appears when recirc_id goes with a field of Ethernet; it says nothing.
+  return {
+    ok: true,
+    text: line
+      .replace(/^.*\): ADD ?/, '')
+      .replace(/\bpop_vlan\b/g, 'strip_vlan')
+      .replace(',eth,', ','),
+  }
 }
 
 /** Ours, in the words of ovs-ofctl's printout of a message. */
