@@ -1,4 +1,6 @@
-/** `tapswitch parse-pcap FILE`: the flow of each captured frame, one line a frame, as `ovs-ofctl parse-pcap` prints it. */
+/**
+ * `tapswitch parse-pcap FILE`: the flow of each captured frame, one line a frame, as `ovs-ofctl parse-pcap` prints it.
+ */
 import { readFileSync } from 'node:fs'
 import { extract } from '../flow/extract.ts'
 import { formatFlow } from '../flow/flow-text.ts'
@@ -12,8 +14,9 @@ const SLL_HLEN = 16
 export class CaptureError extends Error {}
 
 /**
- * Yields one line for each frame of a pcap or pcapng file. Link types: Ethernet, and Linux cooked v1, whose frames have no destination address: it is
- * shown as zero. Records that ovs-ofctl refuses, and stops at, have their line too: empty ones and those longer than 65,535 bytes. Throws CaptureError.
+ * Yields one line for each frame of a pcap or pcapng file. Link types: Ethernet, and Linux cooked v1, whose frames
+ * have no destination address: it is shown as zero. Records that ovs-ofctl refuses, and stops at, have their line
+ * too: empty ones and those longer than 65,535 bytes. Throws CaptureError.
  */
 export function* parsePcapFile(path: string): Generator<string, void, undefined> {
   let file: Uint8Array

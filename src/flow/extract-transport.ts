@@ -1,6 +1,7 @@
 /**
- * Layer 4 of extraction. Which headers are looked for depends on the protocol number alone, not on the version of IP (as Open vSwitch has
- * it): ICMPv6 inside IPv4 fills the same fields, and prerequisites keep rules from seeing them. Hot path.
+ * Layer 4 of extraction. Which headers are looked for depends on the protocol number alone, not on the version of IP
+ * (as Open vSwitch has it): ICMPv6 inside IPv4 fills the same fields, and prerequisites keep rules from seeing them.
+ * Hot path.
  */
 import { be16, be32 } from '../packet/bytes.ts'
 import { ICMP_HLEN } from '../packet/icmp.ts'
@@ -52,8 +53,9 @@ export const extractTransport = (bytes: Uint8Array, at: number, end: number, pro
 const typeAndCode = (bytes: Uint8Array, at: number): number => (bytes[at]! << 16) | bytes[at + 1]!
 
 /**
- * Target and link-layer options of neighbour discovery. A malformed option ends the parse and what was found stays; a link-layer option
- * given twice voids target and addresses, but neither the reserved word nor the type of the first option.
+ * Target and link-layer options of neighbour discovery. A malformed option ends the parse and what was found stays; a
+ * link-layer option given twice voids target and addresses, but neither the reserved word nor the type of the first
+ * option.
  */
 const extractNd = (bytes: Uint8Array, at: number, end: number, key: Int32Array): void => {
   key[K_IGMP_GROUP] = be32(bytes, at + ND_RESERVED)

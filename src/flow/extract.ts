@@ -1,8 +1,10 @@
 /**
- * From bytes to the flow key. Field for field what Open vSwitch 3.1 extracts, of any bytes whatsoever (test/system/extract compares the
- * two): a header that is cut short, or whose lengths lie, leaves its fields and those of all inner headers zero.
+ * From bytes to the flow key. Field for field what Open vSwitch 3.1 extracts, of any bytes whatsoever
+ * (test/system/extract compares the two): a header that is cut short, or whose lengths lie, leaves its fields and
+ * those of all inner headers zero.
  *
- * Hot path, called by every thread that looks packets up: no allocation, no exception, nothing outside of [off, off + len) is read.
+ * Hot path, called by every thread that looks packets up: no allocation, no exception, nothing outside of [off, off +
+ * len) is read.
  */
 import { ARP_OP, ARP_SHA, ARP_SPA, ARP_THA, ARP_TPA, arpCheck } from '../packet/arp.ts'
 import { be16, be32 } from '../packet/bytes.ts'

@@ -1,6 +1,6 @@
 /**
- * One packet's complete flow as text: the words and the order of `ovs-ofctl parse-pcap` and `ofproto/trace`. Unlike a match it shows every
- * field that a packet of its kind has; metadata only where it is not zero. Control path.
+ * One packet's complete flow as text: the words and the order of `ovs-ofctl parse-pcap` and `ofproto/trace`. Unlike a
+ * match it shows every field that a packet of its kind has; metadata only where it is not zero. Control path.
  */
 import {
   ETH_TYPE_ARP,

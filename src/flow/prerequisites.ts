@@ -1,6 +1,6 @@
 /**
- * Prerequisites of match fields: what a rule must already match exactly for a field to exist. As data, so that text parsing, the OpenFlow
- * wire and capability profiles check the same thing.
+ * Prerequisites of match fields: what a rule must already match exactly for a field to exist. As data, so that text
+ * parsing, the OpenFlow wire and capability profiles check the same thing.
  */
 import type { Field } from './fields.ts'
 import type { Match } from './key.ts'
@@ -113,7 +113,9 @@ export const satisfied = (match: Match, name: string): boolean => {
   return prerequisite.alternatives.some((all) => all.every((condition) => holds(match, condition)))
 }
 
-/** What to tell a user whose rule lacks the field's prerequisite: "nw_src needs ip, arp or rarp: dl_type=0x0800, ...". */
+/**
+ * What to tell a user whose rule lacks the field's prerequisite: "nw_src needs ip, arp or rarp: dl_type=0x0800, ...".
+ */
 export const describePrerequisite = (field: Field): string =>
   `${field.name} needs ${PREREQUISITES.get(field.prerequisite)?.text ?? field.prerequisite}`
 

@@ -3,15 +3,17 @@
  *
  * Deviations from a plain "bits at an offset", so that text, matching and translation agree; `matchValue` applies them:
  *
- * - `dl_vlan=N` means "tagged, VID N": it also matches the CFI bit. `dl_vlan=0xffff` means "no tag": TCI 0, all 16 bits.
+ * - `dl_vlan=N` means "tagged, VID N": it also matches the CFI bit. `dl_vlan=0xffff` means "no tag": TCI 0, all 16
+ *   bits.
  * - `dl_vlan_pcp`, `vlan_pcp`: also match the CFI bit.
- * - `vlan_vid` is a 12-bit field for `load` and `move`, but as a match its value and mask have 13 bits, with the CFI bit 0x1000 as OXM has
- *   it: `0x1005` is VID 5, `0x1000/0x1000` any tag, `0` no tag (all 16 bits of TCI).
+ * - `vlan_vid` is a 12-bit field for `load` and `move`, but as a match its value and mask have 13 bits, with the CFI
+ *   bit 0x1000 as OXM has it: `0x1005` is VID 5, `0x1000/0x1000` any tag, `0` no tag (all 16 bits of TCI).
  * - `vlan_tci` is the whole TCI; its CFI bit says whether there is a tag. `vlan_tci=0` matches packets without one.
- * - `nw_tos` is the DSCP in the upper six bits of eight; as a match the two ECN bits are left out. Writing it keeps them too.
+ * - `nw_tos` is the DSCP in the upper six bits of eight; as a match the two ECN bits are left out. Writing it keeps
+ *   them too.
  * - `ct_state` has 16 bits here (OVS: 32, of which 8 are used); `arp_op` 8 (an opcode above 255 is extracted as 0).
- * - `in_port` is the 16-bit number of OpenFlow 1.0, the lower half of its word, for `load` and `move`; `in_port_oxm` is the whole word, which holds
- *   that same number. As a match both cover the whole word.
+ * - `in_port` is the 16-bit number of OpenFlow 1.0, the lower half of its word, for `load` and `move`; `in_port_oxm`
+ *   is the whole word, which holds that same number. As a match both cover the whole word.
  * - `tun_src`/`tun_dst` are the last word of the mapped address ::ffff:a.b.c.d; `tun_ipv6_src`/`tun_ipv6_dst` all four.
  * - `tp_src`/`tp_dst` are the ports of whichever of TCP, UDP, SCTP it is, and ICMP's type and code.
  * - For packets of no IP or ARP type the key's IP words are zero.
@@ -345,8 +347,8 @@ const TCI = fieldNamed('vlan_tci')
 const NO_TAG = 0xffffn
 
 /**
- * Matches `field` as a user means it, with the deviations above. `mask` undefined: exactly. Returns what is wrong with the value or the
- * mask, or undefined; on error the match is unchanged. Prerequisites are not checked here.
+ * Matches `field` as a user means it, with the deviations above. `mask` undefined: exactly. Returns what is wrong
+ * with the value or the mask, or undefined; on error the match is unchanged. Prerequisites are not checked here.
  */
 export const matchValue = (match: Match, field: Field, value: bigint, mask?: bigint): string | undefined => {
   if (field.name === 'vlan_vid') return matchVlanVid(match, value, mask)

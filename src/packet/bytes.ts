@@ -1,4 +1,6 @@
-/** Numbers in network byte order at an offset. The caller has checked that the bytes are there; hot path, any thread. */
+/**
+ * Numbers in network byte order at an offset. The caller has checked that the bytes are there; hot path, any thread.
+ */
 
 export const be16 = (b: Uint8Array, off: number): number => (b[off]! << 8) | b[off + 1]!
 

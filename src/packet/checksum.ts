@@ -1,6 +1,7 @@
 /**
- * The Internet checksum, RFC 1071, and its incremental update, RFC 1624 equation 3. The TypeScript twin of the addon's kernels (native/), used where
- * actions rewrite single header fields, by tests as the oracle, and where the addon is absent.
+ * The Internet checksum, RFC 1071, and its incremental update, RFC 1624 equation 3. The TypeScript twin of the
+ * addon's kernels (native/), used where actions rewrite single header fields, by tests as the oracle, and where the
+ * addon is absent.
  *
  * Sums are of 16-bit words in network byte order; an odd last byte counts as the upper half of a word.
  */
@@ -22,11 +23,17 @@ export const checksumFold = (sum: number): number => {
   return s
 }
 
-/** The checksum of `len` bytes: what is stored in the header when its own field counted as zero; 0 when a stored one is right. */
+/**
+ * The checksum of `len` bytes: what is stored in the header when its own field counted as zero; 0 when a stored one
+ * is right.
+ */
 export const checksum = (b: Uint8Array, off: number, len: number): number =>
   ~checksumFold(checksumAdd(0, b, off, len)) & 0xffff
 
-/** Sum of the IPv4 pseudo header (RFC 793 section 3.1): addresses of the header at `l3`, protocol, `length` of the transport part. */
+/**
+ * Sum of the IPv4 pseudo header (RFC 793 section 3.1): addresses of the header at `l3`, protocol, `length` of the
+ * transport part.
+ */
 export const pseudoIpv4 = (b: Uint8Array, l3: number, proto: number, length: number): number =>
   checksumAdd(proto + length, b, l3 + 12, 8)
 
@@ -34,7 +41,9 @@ export const pseudoIpv4 = (b: Uint8Array, l3: number, proto: number, length: num
 export const pseudoIpv6 = (b: Uint8Array, l3: number, proto: number, length: number): number =>
   checksumAdd(proto + (length >>> 16) + (length & 0xffff), b, l3 + 8, 32)
 
-/** The stored checksum `old` after one 16-bit word that it covers changed from `from` to `to`: HC' = ~(~HC + ~m + m'). */
+/**
+ * The stored checksum `old` after one 16-bit word that it covers changed from `from` to `to`: HC' = ~(~HC + ~m + m').
+ */
 export const checksumUpdate16 = (old: number, from: number, to: number): number => {
   const sum = (~old & 0xffff) + (~from & 0xffff) + to
   const folded = (sum & 0xffff) + (sum >>> 16)
@@ -46,8 +55,8 @@ export const checksumUpdate32 = (old: number, from: number, to: number): number 
   checksumUpdate16(checksumUpdate16(old, from >>> 16, to >>> 16), from & 0xffff, to & 0xffff)
 
 /**
- * Applies checksumUpdate32 to the field at `at`. `udp`: a stored 0 means "no checksum" and stays, and a computed 0 is stored as 0xffff
- * (RFC 768). Hot path.
+ * Applies checksumUpdate32 to the field at `at`. `udp`: a stored 0 means "no checksum" and stays, and a computed 0 is
+ * stored as 0xffff (RFC 768). Hot path.
  */
 export const checksumPatch32 = (b: Uint8Array, at: number, from: number, to: number, udp: boolean): void => {
   const old = be16(b, at)

@@ -7,7 +7,8 @@
  *     |                   |                   | length  |
  *     +-------------------+-------------------+---------+----------
  *
- * A value below ETH_TYPE_MIN in the third field is a length, and 802.2 LLC follows (llc.ts). Frames are handled without FCS.
+ * A value below ETH_TYPE_MIN in the third field is a length, and 802.2 LLC follows (llc.ts). Frames are handled
+ * without FCS.
  */
 import { be16, be48, put16, put48 } from './bytes.ts'
 

@@ -1,5 +1,6 @@
 /**
- * ICMP, RFC 792: type, code, checksum, and 4 bytes whose meaning depends on the type (identifier and sequence number of an echo).
+ * ICMP, RFC 792: type, code, checksum, and 4 bytes whose meaning depends on the type (identifier and sequence number
+ * of an echo).
  *
  *      0                   1                   2                   3
  *      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1

@@ -45,7 +45,10 @@ export interface NeighbourMessage {
   readonly targetMac?: number
 }
 
-/** Undefined when it is neither message, cut short, or an option has length 0 or goes beyond the end. Other options are skipped. */
+/**
+ * Undefined when it is neither message, cut short, or an option has length 0 or goes beyond the end. Other options
+ * are skipped.
+ */
 export const parseNeighbourMessage = (b: Uint8Array, off = 0, end = b.length): NeighbourMessage | undefined => {
   if (end - off < ND_HLEN || !isNd(b, off)) return undefined
   let sourceMac: number | undefined

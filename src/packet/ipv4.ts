@@ -48,8 +48,8 @@ export const ipv4TotalLength = (b: Uint8Array, off: number): number => be16(b, o
 export const ipv4Frag = (b: Uint8Array, off: number): number => be16(b, off + IPV4_FRAG)
 
 /**
- * Length of the header at `off` if it and all that its total length announces lie before `end`; -1 if not. The version is not looked at
- * (Ethernet's type decides), and up to 65,535 bytes of padding may follow.
+ * Length of the header at `off` if it and all that its total length announces lie before `end`; -1 if not. The
+ * version is not looked at (Ethernet's type decides), and up to 65,535 bytes of padding may follow.
  */
 export const ipv4Check = (b: Uint8Array, off: number, end: number): number => {
   const room = end - off

@@ -32,7 +32,10 @@ export const ipv6PayloadLength = (b: Uint8Array, off: number): number => be16(b,
 export const ipv6TrafficClass = (b: Uint8Array, off: number): number => (be16(b, off) >> 4) & 0xff
 export const ipv6FlowLabel = (b: Uint8Array, off: number): number => be32(b, off) & 0xfffff
 
-/** True if header and announced payload lie before `end`, with at most 65,535 bytes of padding. The version is not looked at. */
+/**
+ * True if header and announced payload lie before `end`, with at most 65,535 bytes of padding. The version is not
+ * looked at.
+ */
 export const ipv6Check = (b: Uint8Array, off: number, end: number): boolean => {
   const room = end - off - IPV6_HLEN
   if (room < 0) return false
@@ -40,7 +43,10 @@ export const ipv6Check = (b: Uint8Array, off: number, end: number): boolean => {
   return plen <= room && room - plen <= 0xffff
 }
 
-/** Fields of ipv6Walk's result: bytes from `from` to the transport header, its protocol, and fragment bits as in flow/key.ts. */
+/**
+ * Fields of ipv6Walk's result: bytes from `from` to the transport header, its protocol, and fragment bits as in
+ * flow/key.ts.
+ */
 export const walkLength = (walk: number): number => walk >> 10
 export const walkProto = (walk: number): number => (walk >> 2) & 0xff
 export const walkFrag = (walk: number): number => walk & 3
@@ -49,9 +55,10 @@ const isExtension = (next: number): boolean =>
   next === EXT_HOPOPTS || next === EXT_ROUTING || next === EXT_DSTOPTS || next === EXT_AUTH || next === EXT_FRAGMENT
 
 /**
- * Walks the extension headers that begin at `from` with protocol `next`, to the first header that is none of hop-by-hop, routing, destination
- * options, authentication, fragment. At a later fragment it stops behind the fragment header and the protocol is EXT_FRAGMENT. `end` is where
- * the payload ends. Returns a packed number (walkLength, walkProto, walkFrag), or -1 when a header is cut short. Hot path.
+ * Walks the extension headers that begin at `from` with protocol `next`, to the first header that is none of
+ * hop-by-hop, routing, destination options, authentication, fragment. At a later fragment it stops behind the
+ * fragment header and the protocol is EXT_FRAGMENT. `end` is where the payload ends. Returns a packed number
+ * (walkLength, walkProto, walkFrag), or -1 when a header is cut short. Hot path.
  */
 export const ipv6Walk = (b: Uint8Array, from: number, end: number, next: number): number => {
   let at = from

@@ -1,6 +1,6 @@
 /**
- * Where the headers of a frame begin, for the action executor and for statistics. Same judgement of lengths as extraction (flow/extract.ts):
- * a layer whose header is cut short or lies is not there.
+ * Where the headers of a frame begin, for the action executor and for statistics. Same judgement of lengths as
+ * extraction (flow/extract.ts): a layer whose header is cut short or lies is not there.
  */
 import { be16 } from './bytes.ts'
 import {
@@ -46,11 +46,19 @@ import { isVlanType, VLAN_HLEN } from './vlan.ts'
 /** Words that parseOffsets fills. Offsets count from the frame's first byte; -1: there is no such layer. */
 /** MPLS label stack. */
 export const L_MPLS = 0
-/** What follows Ethernet, its tags and any MPLS stack, whatever it is; for IP the IP header. -1 for a frame without Ethernet header. */
+/**
+ * What follows Ethernet, its tags and any MPLS stack, whatever it is; for IP the IP header. -1 for a frame without
+ * Ethernet header.
+ */
 export const L_L3 = 1
-/** Transport header: IP's lengths are sane, it is no later fragment, and of a known protocol its fixed header is whole. */
+/**
+ * Transport header: IP's lengths are sane, it is no later fragment, and of a known protocol its fixed header is whole.
+ */
 export const L_L4 = 2
-/** Transport protocol (after IPv6's extension headers); 44 for a later fragment of IPv6; -1 if IP's header is not sane or it is not IP. */
+/**
+ * Transport protocol (after IPv6's extension headers); 44 for a later fragment of IPv6; -1 if IP's header is not sane
+ * or it is not IP.
+ */
 export const L_PROTO = 3
 /** Where IP's payload ends by its own length; what follows is padding. Without sane IP: the frame's length. */
 export const L_END = 4

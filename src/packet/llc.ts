@@ -14,7 +14,9 @@ export const SNAP_HLEN = 8
 /** What the key has for a frame without an Ethernet type. */
 export const DL_TYPE_NONE = 0x05ff
 
-/** The Ethernet type of the LLC header at `off`, or DL_TYPE_NONE: another LLC, another OUI, cut short, or no type in it. */
+/**
+ * The Ethernet type of the LLC header at `off`, or DL_TYPE_NONE: another LLC, another OUI, cut short, or no type in it.
+ */
 export const snapType = (b: Uint8Array, off: number, end: number): number => {
   if (end - off < SNAP_HLEN || be32(b, off) !== (0xaaaa0300 | 0) || be16(b, off + 4) !== 0) return DL_TYPE_NONE
   const type = be16(b, off + 6)

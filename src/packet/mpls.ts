@@ -19,7 +19,10 @@ export const lseTc = (lse: number): number => (lse >>> 9) & 7
 export const lseBos = (lse: number): number => (lse >>> 8) & 1
 export const lseTtl = (lse: number): number => lse & 0xff
 
-/** Bytes of whole entries from `off` up to and with the bottom of the stack, or up to `end` when there is none. Hot path. */
+/**
+ * Bytes of whole entries from `off` up to and with the bottom of the stack, or up to `end` when there is none. Hot
+ * path.
+ */
 export const mplsStackLength = (b: Uint8Array, off: number, end: number): number => {
   let at = off
   while (end - at >= MPLS_HLEN) {

@@ -27,8 +27,8 @@ export const nshTtl = (b: Uint8Array, off: number): number => (be16(b, off) >> 6
 export const nshLength = (b: Uint8Array, off: number): number => (b[off + 1]! & 63) << 2
 
 /**
- * True if a header of version 0 lies whole before `end`, with the length that its MD type asks for. The MD type is the whole byte, unassigned
- * bits included.
+ * True if a header of version 0 lies whole before `end`, with the length that its MD type asks for. The MD type is
+ * the whole byte, unassigned bits included.
  */
 export const nshCheck = (b: Uint8Array, off: number, end: number): boolean => {
   if (end - off < NSH_HLEN || b[off]! >> 6 !== 0) return false

@@ -1,10 +1,13 @@
 /**
- * The classic capture file: reader (microseconds and nanoseconds, both byte orders) and writer (nanoseconds, this machine's order).
+ * The classic capture file: reader (microseconds and nanoseconds, both byte orders) and writer (nanoseconds, this
+ * machine's order).
  *
  *     magic a1b2c3d4 (us) or a1b23c4d (ns), version 2.4, zone, sigfigs, snaplen, link type        24 bytes
- *     seconds, fraction, captured length, original length, then the captured bytes                16 bytes + captured, repeated
+ *     seconds, fraction, captured length, original length, then the captured bytes                16 bytes +
+ *     captured, repeated
  *
- * What goes wrong in a file is a value, not an exception, and the frames before it are still given out. Control path; a whole file in memory.
+ * What goes wrong in a file is a value, not an exception, and the frames before it are still given out. Control path;
+ * a whole file in memory.
  */
 import { PcapngReader } from './pcapng.ts'
 

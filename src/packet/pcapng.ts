@@ -1,6 +1,7 @@
 /**
- * Reader of the pcapng capture format (draft-ietf-opsawg-pcapng): section header, interface description, enhanced, simple and obsolete packet
- * blocks; other blocks are skipped. Sections may follow each other with different byte orders.
+ * Reader of the pcapng capture format (draft-ietf-opsawg-pcapng): section header, interface description, enhanced,
+ * simple and obsolete packet blocks; other blocks are skipped. Sections may follow each other with different byte
+ * orders.
  *
  *     block type, total length, body, total length again; bodies are padded to 4 bytes
  */

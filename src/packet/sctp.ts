@@ -33,7 +33,10 @@ const crcAdd = (crc: number, b: Uint8Array, off: number, len: number): number =>
 
 const ZERO = new Uint8Array(4)
 
-/** CRC32c of the `len` bytes of packet at `off`, its checksum field counted as zero; as it is stored, read big endian, unsigned. */
+/**
+ * CRC32c of the `len` bytes of packet at `off`, its checksum field counted as zero; as it is stored, read big endian,
+ * unsigned.
+ */
 export const sctpChecksum = (b: Uint8Array, off: number, len: number): number => {
   let crc = crcAdd(-1, b, off, SCTP_CSUM)
   crc = crcAdd(crc, ZERO, 0, 4)

@@ -41,7 +41,10 @@ export const TCP_NS = 0x100
 export const tcpFlags = (b: Uint8Array, off: number): number => be16(b, off + TCP_CTL) & 0xfff
 export const tcpHeaderLength = (b: Uint8Array, off: number): number => (b[off + TCP_CTL]! >> 4) << 2
 
-/** Length of the header at `off` with its options, or -1 when it does not lie whole before `end` or announces less than 20 bytes. */
+/**
+ * Length of the header at `off` with its options, or -1 when it does not lie whole before `end` or announces less
+ * than 20 bytes.
+ */
 export const tcpCheck = (b: Uint8Array, off: number, end: number): number => {
   if (end - off < TCP_HLEN) return -1
   const header = tcpHeaderLength(b, off)

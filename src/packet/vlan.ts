@@ -1,5 +1,6 @@
 /**
- * VLAN tags, IEEE 802.1Q clause 9.6: 0x8100 (customer) or 0x88a8 (service) where the type would be, the tag, then the next type.
+ * VLAN tags, IEEE 802.1Q clause 9.6: 0x8100 (customer) or 0x88a8 (service) where the type would be, the tag, then the
+ * next type.
  *
  *      0                   1                   2                   3
  *      0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
@@ -7,7 +8,8 @@
  *     | TPID                          | PCP |D| VID                   |
  *     +-------------------------------+-----+-+-----------------------+
  *
- * The key uses bit D (DEI, formerly CFI) to say that a tag is there (flow/key.ts), so DEI itself is not carried through a rewrite.
+ * The key uses bit D (DEI, formerly CFI) to say that a tag is there (flow/key.ts), so DEI itself is not carried
+ * through a rewrite.
  */
 import { be16 } from './bytes.ts'
 import { ETH_TYPE_QINQ, ETH_TYPE_VLAN } from './ethernet.ts'

@@ -1,6 +1,6 @@
 /**
- * Random frames that get deep into a parser: mostly well-formed stacks of headers, each field wrong now and then, and at the end the
- * whole cut, padded or hit by random bytes. Never empty.
+ * Random frames that get deep into a parser: mostly well-formed stacks of headers, each field wrong now and then, and
+ * at the end the whole cut, padded or hit by random bytes. Never empty.
  */
 import type { Random } from './random.ts'
 

@@ -1,4 +1,7 @@
-/** The kinds of capture files: what ovs-ofctl reads, parse-pcap reads to the same lines; what it cannot read is at least told apart. */
+/**
+ * The kinds of capture files: what ovs-ofctl reads, parse-pcap reads to the same lines; what it cannot read is at
+ * least told apart.
+ */
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,6 +1,7 @@
 /**
- * The oracle of extraction: Debian's ovs-ofctl must print the same line for every frame. Base frames by scapy (frames.py), each of them cut at every
- * length and hit by random bytes, then frames from the random generator. TAPSWITCH_FUZZ=1 runs the latter for long; TAPSWITCH_SEED repeats a run.
+ * The oracle of extraction: Debian's ovs-ofctl must print the same line for every frame. Base frames by scapy
+ * (frames.py), each of them cut at every length and hit by random bytes, then frames from the random generator.
+ * TAPSWITCH_FUZZ=1 runs the latter for long; TAPSWITCH_SEED repeats a run.
  */
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'

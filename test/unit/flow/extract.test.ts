@@ -1,6 +1,6 @@
 /**
- * What the comparison with ovs-ofctl cannot see: fields that it does not print, the bounds of reading, and metadata. The comparison itself
- * is test/system/extract.
+ * What the comparison with ovs-ofctl cannot see: fields that it does not print, the bounds of reading, and metadata.
+ * The comparison itself is test/system/extract.
  */
 import { describe, expect, it } from 'vitest'
 import { extract } from '../../../src/flow/extract.ts'

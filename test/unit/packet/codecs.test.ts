@@ -1,4 +1,7 @@
-/** Every codec: what is emitted parses to the same, fields lie where a hand-written header has them, and short input gives undefined. */
+/**
+ * Every codec: what is emitted parses to the same, fields lie where a hand-written header has them, and short input
+ * gives undefined.
+ */
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { emitArp, parseArp } from '../../../src/packet/arp.ts'
@@ -24,7 +27,10 @@ const mac = fc.maxSafeNat().map((n) => n % 2 ** 48)
 const address = fc.uint8Array({ minLength: 16, maxLength: 16 })
 const options = fc.nat(10).chain((n) => fc.uint8Array({ minLength: 4 * n, maxLength: 4 * n }))
 
-/** Emits into noise at an odd offset, so that a byte left unwritten shows, then parses; also checks that one byte less is refused. */
+/**
+ * Emits into noise at an odd offset, so that a byte left unwritten shows, then parses; also checks that one byte less
+ * is refused.
+ */
 const roundTrip = <T>(
   arbitrary: fc.Arbitrary<T>,
   emit: (b: Uint8Array, off: number, value: T) => number | undefined,
