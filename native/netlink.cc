@@ -76,7 +76,8 @@ napi_value NetlinkOpen(napi_env env, napi_callback_info info) {
     if (fd >= 0) close(fd);
     fd = -1;
   };
-  const SysError error = InNetns(netns, [&] { return Open(groups, rcvbuf, &fd, &portid); }, undo);
+  const SysError error = InNetns(
+      netns, [&] { return Open(groups, rcvbuf, &fd, &portid); }, undo);
   if (error) {
     undo();
     return ThrowErrno(env, error.error, error.syscall);

@@ -56,7 +56,8 @@ SysError Open(const std::string& name, bool header, PacketSocket* packet) {
   address.sll_family = AF_PACKET;
   address.sll_protocol = htons(ETH_P_ALL);
   address.sll_ifindex = packet->ifindex;
-  if (bind(packet->fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return {errno, "bind(" + name + ")"};
+  if (bind(packet->fd, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0)
+    return {errno, "bind(" + name + ")"};
   return {};
 }
 
@@ -76,7 +77,8 @@ napi_value OpenPacket(napi_env env, napi_callback_info info) {
     if (packet.fd >= 0) close(packet.fd);
     packet.fd = -1;
   };
-  const SysError error = InNetns(netns, [&] { return Open(name, header, &packet); }, undo);
+  const SysError error = InNetns(
+      netns, [&] { return Open(name, header, &packet); }, undo);
   if (error) {
     undo();
     return ThrowErrno(env, error.error, error.syscall);

@@ -64,8 +64,8 @@ SysError Open(const std::string& name, bool multi_queue, bool persist, bool offl
   if (tap->fd < 0) return {errno, "open(/dev/net/tun)"};
   ifreq request{};
   memcpy(request.ifr_name, name.c_str(), name.size());
-  request.ifr_flags = static_cast<short>(IFF_TAP | IFF_NO_PI | (offloads ? IFF_VNET_HDR : 0) |
-                                         (multi_queue ? IFF_MULTI_QUEUE : 0));
+  request.ifr_flags =
+      static_cast<short>(IFF_TAP | IFF_NO_PI | (offloads ? IFF_VNET_HDR : 0) | (multi_queue ? IFF_MULTI_QUEUE : 0));
   if (ioctl(tap->fd, TUNSETIFF, &request) != 0) return {errno, "ioctl(TUNSETIFF)"};
   memcpy(tap->name, request.ifr_name, IFNAMSIZ - 1);
   if (offloads) {
