@@ -1,0 +1,104 @@
+/** Addresses of links: RTM_NEWADDR and its family (rtnetlink(7)). */
+import { isIP } from 'node:net'
+import { keepAttributes, type NetlinkMessage, NLM_F_CREATE, NLM_F_EXCL, payloadOf, rt } from './codec.ts'
+import type { NetlinkSocket } from './socket.ts'
+
+export const RTM_NEWADDR = 20
+export const RTM_DELADDR = 21
+export const RTM_GETADDR = 22
+export const RTNLGRP_IPV4_IFADDR = 5
+export const RTNLGRP_IPV6_IFADDR = 9
+
+const AF_INET = 2
+const AF_INET6 = 10
+const IFADDRMSG_LEN = 8
+const IFA_ADDRESS = 1
+const IFA_LOCAL = 2
+const READ: ReadonlySet<number> = new Set([IFA_ADDRESS, IFA_LOCAL])
+
+export interface Address {
+  readonly ifindex: number
+  /** 4 or 6. */
+  readonly version: 4 | 6
+  /** 4 or 16 bytes. */
+  readonly bytes: Uint8Array
+  readonly prefixLength: number
+}
+
+/** The address of a RTM_NEWADDR or RTM_DELADDR. Throws on what is none. */
+export const parseAddress = (message: NetlinkMessage): Address => {
+  const { data, attrs } = rt.parseAddressMessage(keepAttributes(message.data, IFADDRMSG_LEN, READ))
+  // On a point-to-point link IFA_ADDRESS is the other end.
+  const bytes = attrs.local ?? attrs.address
+  const version = data.family === AF_INET ? 4 : data.family === AF_INET6 ? 6 : undefined
+  if (!bytes || version === undefined || bytes.length !== (version === 4 ? 4 : 16))
+    throw new Error('an address message without address')
+  return { ifindex: data.index ?? 0, version, bytes: Uint8Array.from(bytes), prefixLength: data.prefixlen ?? 0 }
+}
+
+/** '192.0.2.1/24' or '2001:db8::1/64'. Throws a RangeError that says what was expected. */
+export const parseCidr = (text: string): { version: 4 | 6; bytes: Buffer; prefixLength: number } => {
+  const [ip = '', length = '', ...rest] = text.split('/')
+  const version = isIP(ip) as 0 | 4 | 6
+  const max = version === 4 ? 32 : 128
+  const prefixLength = /^\d{1,3}$/.test(length) ? Number(length) : -1
+  if (version === 0 || rest.length > 0 || prefixLength < 0 || prefixLength > max)
+    throw new RangeError(`"${text}": an address with prefix length like 192.168.0.1/24 expected`)
+  return { version, bytes: version === 4 ? Buffer.from(ip.split('.').map(Number)) : ipv6Bytes(ip), prefixLength }
+}
+
+/** `ip` has passed isIP. */
+const ipv6Bytes = (ip: string): Buffer => {
+  const plain = ip
+    .replace(/%.*$/, '')
+    .replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, a, b, c, d) =>
+      [(Number(a) << 8) | Number(b), (Number(c) << 8) | Number(d)].map((n) => n.toString(16)).join(':'),
+    )
+  const [head = '', tail] = plain.split('::')
+  const groups = (part: string): number[] => (part === '' ? [] : part.split(':').map((g) => Number.parseInt(g, 16)))
+  const before = groups(head)
+  const after = tail === undefined ? [] : groups(tail)
+  const out = Buffer.alloc(16)
+  for (const [i, group] of before.entries()) out.writeUInt16BE(group, i * 2)
+  for (const [i, group] of after.entries()) out.writeUInt16BE(group, 16 - (after.length - i) * 2)
+  return out
+}
+
+const addressPayload = (ifindex: number, cidr: string): Buffer => {
+  const { version, bytes, prefixLength } = parseCidr(cidr)
+  const data = { family: version === 4 ? AF_INET : AF_INET6, prefixlen: prefixLength, index: ifindex }
+  const attrs =
+    version === 4
+      ? { local: bytes, address: bytes, ...broadcast(bytes, prefixLength) }
+      : { local: bytes, address: bytes }
+  return payloadOf((out) => rt.formatAddressMessage({ kind: 'address', data, attrs }, out))
+}
+
+/** As `ip address add ... brd +`: all host bits one; none for /31 and /32 (RFC 3021). */
+const broadcast = (bytes: Buffer, prefixLength: number): { broadcast?: Buffer } => {
+  if (prefixLength >= 31) return {}
+  const out = Buffer.alloc(4)
+  out.writeUInt32BE((bytes.readUInt32BE() | (0xffffffff >>> prefixLength)) >>> 0)
+  return { broadcast: out }
+}
+
+/** Rejects with NetlinkError EEXIST when the link has it already. */
+export const addAddress = async (socket: NetlinkSocket, ifindex: number, cidr: string): Promise<void> =>
+  socket.change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, addressPayload(ifindex, cidr))
+
+export const deleteAddress = async (socket: NetlinkSocket, ifindex: number, cidr: string): Promise<void> =>
+  socket.change(RTM_DELADDR, 0, addressPayload(ifindex, cidr))
+
+/** All addresses of the namespace, IPv4 and IPv6. */
+export const dumpAddresses = async (socket: NetlinkSocket): Promise<Address[]> => {
+  const addresses: Address[] = []
+  await socket.dump(
+    RTM_GETADDR,
+    payloadOf((out) => rt.formatAddressMessage({ kind: 'address', data: {}, attrs: {} }, out)),
+    (message) => addresses.push(parseAddress(message)),
+    () => {
+      addresses.length = 0
+    },
+  )
+  return addresses
+}

@@ -1,0 +1,102 @@
+/**
+ * One network namespace in use: one socket, the mirrors of its tables, and operations on its links and addresses. Main thread. Later families
+ * (routes, rules, neighbours) become further mirrors on the same socket.
+ *
+ * A netlink socket keeps its namespace alive after `ip netns del`; so the directory of names is watched, and the owner closes what it hears is gone.
+ */
+import { type FSWatcher, statSync, watch } from 'node:fs'
+import { addAddress } from './address.ts'
+import { getLink, isLinkMessage, type Link, type LinkChange, RTNLGRP_LINK, setLink } from './link.ts'
+import { LinkMonitor } from './link-monitor.ts'
+import { NetlinkSocket } from './socket.ts'
+import type { NetlinkTransport, Timers } from './transport.ts'
+
+/** Where `ip netns` keeps its names (ip-netns(8)). */
+const NETNS_DIR = '/run/netns'
+
+export interface NamespaceOptions {
+  readonly transport: NetlinkTransport
+  readonly timers?: Timers
+  /** Name of `ip netns`; absent: the process's own. */
+  readonly netns?: string
+  readonly rcvbuf?: number
+  /** Failures of what nobody awaits: a dump after an overrun, a callback that throws. */
+  readonly onError: (error: Error) => void
+  /** The name was deleted, or given to another namespace, or the socket failed. Called once; close() is the owner's to call. */
+  readonly onGone?: () => void
+}
+
+export class Namespace {
+  readonly name: string | undefined
+  readonly socket: NetlinkSocket
+  readonly links: LinkMonitor
+  readonly #onGone: () => void
+  #watcher: FSWatcher | undefined
+  #gone = false
+
+  private constructor(options: NamespaceOptions) {
+    this.name = options.netns
+    this.#onGone = options.onGone ?? (() => {})
+    this.socket = new NetlinkSocket({ groups: [RTNLGRP_LINK], rcvbuf: 4 << 20, ...options })
+    this.links = new LinkMonitor(this.socket, options.onError, options.timers)
+    this.socket.listen({
+      message: (message) => {
+        if (isLinkMessage(message)) this.links.message(message)
+      },
+      overrun: () => void this.links.overrun(),
+      failed: (error) => {
+        options.onError(error)
+        this.#leave()
+      },
+    })
+    if (options.netns !== undefined) this.#watchName(options.netns, options.onError)
+  }
+
+  /** Resolves with all mirrors complete. Rejects when there is no such namespace. */
+  static async open(options: NamespaceOptions): Promise<Namespace> {
+    const namespace = new Namespace(options)
+    try {
+      await namespace.links.start()
+    } catch (error) {
+      namespace.close()
+      throw error
+    }
+    return namespace
+  }
+
+  /** By name or ifindex, asked of the kernel. Rejects with NetlinkError ENODEV. */
+  getLink(which: string | number): Promise<Link> {
+    return getLink(this.socket, which)
+  }
+
+  setLink(ifindex: number, change: LinkChange): Promise<void> {
+    return setLink(this.socket, ifindex, change)
+  }
+
+  /** `cidr`: '192.168.0.1/24'. */
+  addAddress(ifindex: number, cidr: string): Promise<void> {
+    return addAddress(this.socket, ifindex, cidr)
+  }
+
+  close(): void {
+    this.#gone = true
+    this.#watcher?.close()
+    this.socket.close()
+  }
+
+  #watchName(name: string, onError: (error: Error) => void): void {
+    const inode = (): number | undefined => statSync(`${NETNS_DIR}/${name}`, { throwIfNoEntry: false })?.ino
+    const mine = inode()
+    if (mine === undefined) return
+    this.#watcher = watch(NETNS_DIR, { persistent: false }, (_event, changed) => {
+      if (changed === name && inode() !== mine) this.#leave()
+    })
+    this.#watcher.on('error', onError)
+  }
+
+  #leave(): void {
+    if (this.#gone) return
+    this.#gone = true
+    this.#onGone()
+  }
+}
