@@ -1,0 +1,47 @@
+/** What the verbs are given to look at and to act on: the parts of one switch. Filled in by the switch's wiring. Main thread. */
+import type { Dpif } from '../../datapath/contract.ts'
+import type { Clock } from '../../lib/clock.ts'
+import type { Counters } from '../../lib/counters.ts'
+import type { OffloadModule } from '../../offload/module.ts'
+import type { Bridge } from '../../ofproto/bridge.ts'
+import type { Ofproto } from '../../ofproto/ofproto.ts'
+import type { Udpif } from '../../ofproto/udpif.ts'
+import { VerbError } from '../registry.ts'
+import type { PortReply } from '../replies.ts'
+
+export interface SwitchView {
+  /** Name of the datapath in `dpif/show`. */
+  readonly name: string
+  readonly clock: Clock
+  readonly ofproto: Ofproto
+  readonly udpif: Udpif
+  /** The datapath as tier 1 sees it, the offload module. */
+  readonly dpif: Dpif
+  readonly offload: OffloadModule
+  readonly coverage: Counters
+  ports(): PortReply[]
+  /** Times that the eswitch's worker was replaced. */
+  restarts(eswitch: string): number
+  /** Administrative state of a port; Error when there is none. */
+  setPortAdmin(port: string, up: boolean): void
+  /** Reads the configuration file again; tells what was changed. */
+  reload(): Promise<string[]>
+  /** Ends the process in good order. */
+  stop(): void
+}
+
+export const bridgeOf = (view: SwitchView, name: string): Bridge => {
+  const bridge = view.ofproto.bridge(name)
+  if (bridge) return bridge
+  const names = [...view.ofproto.bridges()].map((b) => b.name).join(', ')
+  throw new VerbError(`no such bridge ${name}; there are: ${names || 'none'}`)
+}
+
+/** Runs `act`; what it throws is told to the client as the refusal of what was asked. */
+export const asked = <T>(act: () => T): T => {
+  try {
+    return act()
+  } catch (error) {
+    throw new VerbError((error as Error).message)
+  }
+}

@@ -1,0 +1,158 @@
+/** Verbs of tier 2 and of its upkeep, with OVS's names and texts: dpif/show, dpctl/dump-flows, upcall/show, revalidator/*. */
+import type { DpifCounters } from '../../datapath/contract.ts'
+import { OFPP_LOCAL } from '../../flow/ofp.ts'
+import type { Bridge } from '../../ofproto/bridge.ts'
+import type { Port } from '../../ofproto/port.ts'
+import { VerbError, type VerbRegistry, type VerbReply } from '../registry.ts'
+import type { DpifReply } from '../replies.ts'
+import { bridgeOf, type SwitchView } from './context.ts'
+import { flowLine, flowReply } from './flow-rows.ts'
+
+const counters = (view: SwitchView): DpifCounters => {
+  const out: DpifCounters = {
+    frames: 0,
+    cacheHits: 0,
+    flowHits: 0,
+    misses: 0,
+    upcalls: 0,
+    masks: 0,
+    maskHits: 0,
+    flows: 0,
+  }
+  view.dpif.counters(out)
+  return out
+}
+
+const typeOf = (view: SwitchView, port: Port): string => {
+  if (port.kind === 'patch') return `patch: peer=${port.peer}`
+  const dp = view.dpif.port(port.dpPort)
+  return dp?.eswitch !== undefined ? `representor: eswitch=${dp.eswitch}` : (dp?.kind ?? 'gone')
+}
+
+const dpifReply = (view: SwitchView, bridges: Iterable<Bridge>): DpifReply => {
+  const c = counters(view)
+  return {
+    name: view.name,
+    hits: c.cacheHits + c.flowHits,
+    misses: c.misses,
+    frames: c.frames,
+    flows: view.dpif.flowCount,
+    bridges: [...bridges].map((bridge) => ({
+      name: bridge.name,
+      ports: [...bridge.ports()]
+        .sort((a, b) => Number(b.no === OFPP_LOCAL) - Number(a.no === OFPP_LOCAL) || a.no - b.no)
+        .map((port) => ({
+          name: port.name,
+          ofport: port.no,
+          ...(port.dpPort >= 0 ? { no: port.dpPort } : {}),
+          type: typeOf(view, port),
+        })),
+    })),
+  }
+}
+
+const showText = (reply: DpifReply): string => {
+  const lines = [`${reply.name}: hit:${reply.hits} missed:${reply.misses}`]
+  for (const bridge of reply.bridges) {
+    lines.push(`  ${bridge.name}:`)
+    for (const port of bridge.ports) lines.push(`    ${port.name} ${port.ofport}/${port.no ?? 'none'}: (${port.type})`)
+  }
+  return `${lines.join('\n')}\n`
+}
+
+interface DumpArgs {
+  verbose: boolean
+  names: boolean
+  offloaded: boolean | undefined
+  bridge: Bridge | undefined
+}
+
+const TYPES: ReadonlyMap<string, boolean | undefined> = new Map([
+  ['all', undefined],
+  ['tapswitch', undefined],
+  ['offloaded', true],
+  ['non-offloaded', false],
+])
+
+const parseDumpArgs = (view: SwitchView, args: readonly string[]): DumpArgs => {
+  const out: DumpArgs = { verbose: false, names: false, offloaded: undefined, bridge: undefined }
+  for (const arg of args) {
+    if (arg === '-m' || arg === '--more') out.verbose = true
+    else if (arg === '--names') out.names = true
+    else if (arg === '--no-names') out.names = false
+    else if (arg.startsWith('type=')) {
+      if (!TYPES.has(arg.slice(5))) throw new VerbError(`${arg}: one of ${[...TYPES.keys()].join(', ')} expected`)
+      out.offloaded = TYPES.get(arg.slice(5))
+    } else if (arg === view.name) continue
+    else throw new VerbError(`${arg}: "-m", "--names", "type=TYPE" or the datapath's name ${view.name} expected`)
+  }
+  return out
+}
+
+const dump = (view: SwitchView, args: DumpArgs): VerbReply => {
+  const lines: string[] = []
+  const json: unknown[] = []
+  for (const { flow, verdict } of view.offload.list()) {
+    if (args.offloaded !== undefined && args.offloaded !== (verdict.state === 'offloaded')) continue
+    if (args.bridge !== undefined && view.ofproto.portByDp(flow.match.key[1]!)?.bridge !== args.bridge) continue
+    lines.push(`${flowLine(view, flow, verdict, args)}\n`)
+    json.push(flowReply(view, flow, verdict, args))
+  }
+  return { text: lines.join(''), json }
+}
+
+export const registerDatapathVerbs = (registry: VerbRegistry, view: SwitchView): void => {
+  registry.register('dpif/show', '[BRIDGE]', 0, 1, ([name]) => {
+    const bridges = name === undefined ? view.ofproto.bridges() : [bridgeOf(view, name)]
+    const reply = dpifReply(view, bridges)
+    return { text: showText(reply), json: reply }
+  })
+
+  registry.register('dpif/dump-flows', '[-m] [--names] BRIDGE', 1, 3, (args) => {
+    const name = args.at(-1)!
+    return dump(view, { ...parseDumpArgs(view, args.slice(0, -1)), bridge: bridgeOf(view, name) })
+  })
+
+  registry.register('dpctl/dump-flows', '[-m] [--names | --no-names] [type=TYPE] [DP]', 0, 4, (args) =>
+    dump(view, parseDumpArgs(view, args)),
+  )
+
+  registry.register('dpctl/show', '', 0, 1, () => {
+    const c = counters(view)
+    const lookups = c.cacheHits + c.flowHits + c.misses
+    const lines = [
+      `${view.name}:`,
+      `  lookups: hit:${c.cacheHits + c.flowHits} missed:${c.misses} lost:0`,
+      `  flows: ${c.flows}`,
+      `  masks: hit:${c.maskHits} total:${c.masks} hit/pkt:${(lookups === 0 ? 0 : c.maskHits / lookups).toFixed(2)}`,
+      `  cache: hit:${c.cacheHits}`,
+    ]
+    for (const port of view.dpif.ports()) lines.push(`  port ${port.no}: ${port.name} (${port.kind})`)
+    return { text: `${lines.join('\n')}\n`, json: { ...c, ports: [...view.dpif.ports()] } }
+  })
+
+  registry.register('upcall/show', '', 0, 0, () => {
+    const s = view.udpif.status()
+    const text =
+      `${view.name}:\n` +
+      `  flows         : (current ${s.flows}) (avg ${Math.round(s.avgFlows)}) (max ${s.maxFlows}) (limit ${s.flowLimit})\n` +
+      `  dump duration : ${Math.round(s.dumpDuration)}ms\n` +
+      `  ufid enabled : true\n\n` +
+      `  main: (keys ${s.flows})\n` +
+      `  upcalls: ${Object.entries(s.upcalls)
+        .map(([name, n]) => `${name}:${n}`)
+        .join(' ')}\n`
+    return { text, json: s }
+  })
+
+  registry.register('revalidator/purge', '', 0, 0, () => {
+    view.udpif.purge()
+    return { text: '' }
+  })
+
+  registry.register('revalidator/wait', '', 0, 0, async () => {
+    await view.udpif.settled()
+    await view.dpif.barrier()
+    return { text: '' }
+  })
+}
