@@ -132,7 +132,7 @@ set_up_switch() {
   need_root
   need_tun
   need_node
-  need_debian iproute2 iputils-ping iperf3 tcpdump ethtool procps g++ python3-scapy
+  need_debian iproute2 iputils-ping iperf3 tcpdump ethtool procps g++ python3
   npm_ci "$top" 'packages of the switch and its build'
   build_addon
   build_typescript
@@ -141,6 +141,6 @@ set_up_switch() {
 # What the tests need on top.
 set_up_tests() {
   set_up_switch
-  need_debian make python3 libpcap-dev openvswitch-common openvswitch-switch tshark clang-format
+  need_debian make python3-scapy libpcap-dev openvswitch-common tshark clang-format
   npm_ci "$top/test/system/kit" 'packages that only the system tests use (cap, raw-socket)'
 }
