@@ -13,3 +13,15 @@ test('a watch reports each change once, and changes between two looks as one', (
   expect(b.changed()).toBe(true)
   expect(generation.value).toBe(3)
 })
+
+test('a listener hears every bump until it is taken off', () => {
+  const generation = new Generation()
+  let heard = 0
+  const off = generation.onBump(() => {
+    heard++
+  })
+  generation.bump()
+  off()
+  generation.bump()
+  expect(heard).toBe(1)
+})
