@@ -154,11 +154,17 @@ export const translateOutput = (config: VlanConfig, tags: Tags): Tags => {
   }
 }
 
-/** The key's word for a tag; 0 when nothing is to be said by one. */
-export const tagWord = (tag: Tag, priorityTags: PriorityTags): number => {
-  const tci = tag.vid | tag.pcp
-  if (tci === 0 && !(priorityTags === 'always' && tag.tpid !== 0)) return 0
-  return ((tag.tpid || ETH_8021Q) << 16) | tci | VLAN_CFI
+const wordOf = (tag: Tag): number => ((tag.tpid || ETH_8021Q) << 16) | tag.pcp | tag.vid | VLAN_CFI
+
+/**
+ * The key's words for tags, 0 where there is none. An outermost tag that has neither VLAN nor priority says nothing, and is left out unless other tags lie
+ * behind it or the port wants it always.
+ */
+export const tagWords = (tags: Tags, priorityTags: PriorityTags): [number, number, number] => {
+  const [outer, inner, third] = tags
+  const behind = inner.tpid !== 0
+  const kept = (outer.vid | outer.pcp) !== 0 || (outer.tpid !== 0 && (behind || priorityTags === 'always'))
+  return [kept ? wordOf(outer) : 0, behind ? wordOf(inner) : 0, third.tpid === 0 ? 0 : wordOf(third)]
 }
 
 /** Number of tags that the key knows of (0..2). */

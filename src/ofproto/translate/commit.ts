@@ -14,6 +14,8 @@ const commitVlan = (x: Xlate): void => {
   const { base, flow } = x
   let b = countTags(base) - 1
   let f = countTags(flow) - 1
+  // The inner tag of two becomes the only one, or makes place for one: whether they are equal depends on all of it.
+  if (b === 1 && f === 0) x.look(K_VLAN1, -1)
   while (b >= 0 && f >= 0 && base[K_VLAN0 + b] === flow[K_VLAN0 + f]) {
     b--
     f--

@@ -6,7 +6,7 @@ import {
   isVlanType,
   type Tags,
   tagsOf,
-  tagWord,
+  tagWords,
   translateInput,
   translateOutput,
   trunksVlan,
@@ -89,7 +89,7 @@ const outputNormal = (x: Xlate, bundle: Bundle, tags: Tags, outputTo: OutputTo):
   if (config.priorityTags !== 'never') outer = { ...outer, pcp: tagged ? flow[K_VLAN0]! & PCP : 0 }
   // With no VLAN, the priority alone decides whether a tag stays.
   if (tagged && outer.vid === 0) x.look(K_VLAN0, PCP)
-  const words = [outer, out[1], out[2]].map((tag) => tagWord(tag, config.priorityTags))
+  const words = tagWords([outer, out[1], out[2]], config.priorityTags)
   if (words[2] !== 0) {
     x.reporter?.warn('more than two VLAN tags, skipping output')
     x.emptyReason ??= 'too-many-vlan-tags'
@@ -97,8 +97,8 @@ const outputNormal = (x: Xlate, bundle: Bundle, tags: Tags, outputTo: OutputTo):
   }
   const old0 = flow[K_VLAN0]!
   const old1 = flow[K_VLAN1]!
-  flow[K_VLAN0] = words[0]!
-  flow[K_VLAN1] = words[0] === 0 ? 0 : words[1]!
+  flow[K_VLAN0] = words[0]
+  flow[K_VLAN1] = words[1]
   outputTo(x, bundle.port.no)
   flow[K_VLAN0] = old0
   flow[K_VLAN1] = old1
