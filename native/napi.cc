@@ -1,5 +1,6 @@
 #include "napi.h"
 
+#include <cstdint>
 #include <cstring>
 
 namespace ts {
@@ -27,9 +28,14 @@ void Args::Range(const std::string& message) {
 }
 
 int32_t Args::Int(size_t i) {
-  int32_t value = 0;
-  if (ok_ && napi_get_value_int32(env_, values_[i], &value) != napi_ok) Type(i, "a number");
-  return value;
+  // Not napi_get_value_int32: it makes a descriptor 0 of NaN.
+  double value = 0;
+  if (ok_ && (napi_get_value_double(env_, values_[i], &value) != napi_ok || !(value >= INT32_MIN) ||
+              !(value <= UINT32_MAX) || value != static_cast<double>(static_cast<int64_t>(value)))) {
+    Type(i, "an integer of 32 bits");
+    return 0;
+  }
+  return static_cast<int32_t>(static_cast<int64_t>(value));
 }
 
 static void* TypedArray(napi_env env, napi_value value, napi_typedarray_type wanted, size_t* length) {

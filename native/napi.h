@@ -19,6 +19,7 @@ class Args {
   napi_env env() const { return env_; }
   napi_value at(size_t i) const { return values_[i]; }
 
+  // A number without a fraction, -2^31 to 2^32 - 1; the upper half wraps.
   int32_t Int(size_t i);
   uint8_t* Bytes(size_t i, size_t* length);
   // Int32Array; `length` counts elements and is at least `least`.
