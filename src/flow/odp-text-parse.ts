@@ -23,7 +23,7 @@ import {
 import { type OdpToken, splitTokens } from './odp-text-tokens.ts'
 import { parseTunnel } from './odp-text-tunnel.ts'
 import { FlowSyntaxError, suggestion } from './syntax-error.ts'
-import { CT_STATES, type FlagNames, parseFlags, TCP_FLAGS } from './text-flags.ts'
+import { CT_STATES, type FlagNames, flagBits, parseFlags, TCP_FLAGS } from './text-flags.ts'
 import { parseInteger } from './text-values.ts'
 
 export interface OdpParseOptions {
@@ -159,7 +159,7 @@ const parseFlagSet = (match: K.Match, bits: FieldBits, names: FlagNames, token: 
   }
   const flags = parseFlags(names, text)
   if (typeof flags === 'string') throw fail(token, flags, 'a|b or +a-b')
-  put(match, bits, BigInt(flags.value), flags.mask === undefined ? fullMask(bits) : BigInt(flags.mask), token)
+  put(match, bits, BigInt(flags.value), BigInt(flags.mask ?? flagBits(names)), token)
 }
 
 const IN_PORT: FieldBits = { bit: K.K_IN_PORT * 32, bits: 32 }
