@@ -34,9 +34,10 @@ export class Classifier {
   #size = 0
   /** For each of PREFIX_WORDS, by Ethernet type. */
   readonly #tries: readonly Map<number, PrefixTrie>[] = PREFIX_WORDS.map(() => new Map())
-  /** Answers of the tries for the look-up under way, once asked. */
+  /** Answers of the tries, good for the look-up that #asked names. */
   readonly #hits: readonly PrefixHits[] = PREFIX_WORDS.map(() => new PrefixHits())
-  readonly #asked: boolean[] = PREFIX_WORDS.map(() => false)
+  readonly #asked = new Float64Array(PREFIX_WORDS.length)
+  #lookups = 0
 
   /** Number of rules. */
   get size(): number {
@@ -118,7 +119,7 @@ export class Classifier {
    */
   lookup(key: Int32Array, wc: Int32Array | null): Rule | null {
     const order = this.#sorted()
-    this.#asked.fill(false)
+    this.#lookups++
     let best: Rule | null = null
     let bestPriority = -1
     for (let i = 0; i < order.length; i++) {
@@ -175,8 +176,8 @@ export class Classifier {
 
   #prefixHits(f: number, key: Int32Array): PrefixHits {
     const hits = this.#hits[f]!
-    if (this.#asked[f]) return hits
-    this.#asked[f] = true
+    if (this.#asked[f] === this.#lookups) return hits
+    this.#asked[f] = this.#lookups
     const base = PREFIX_WORDS[f]!
     const trie = this.#tries[f]!.get(etherType(key))
     if (trie === undefined) hits.clear()
