@@ -254,7 +254,7 @@ export class OffloadModule extends DpifDecorator {
 
   #offer(record: FlowRecord, carrier: Carrier): void {
     let answer = this.#rulePut(record, carrier)
-    if (answer === 'full' && !record.carrier && !carrier.successors.has(record)) {
+    if (answer === 'full' && !record.carrier && !carrier.hasRoom && !carrier.successors.has(record)) {
       const victim = findVictim(carrier, record, this.#clock.now(), this.#rebalance, (r) => this.#sample(r))
       if (victim) {
         this.#evict(victim, record)

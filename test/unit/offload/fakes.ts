@@ -103,6 +103,8 @@ export class FakeEswitch implements Eswitch {
   /** A replaced rule counts from zero. */
   restartOnReplace = false
   readonly #leaving = new Map<number, FlowStats>()
+  /** Last statistics of rules that died with the worker, until the next one runs. */
+  readonly #lost = new Map<number, FlowStats>()
   readonly #listeners: ((state: EswitchState) => void)[] = []
 
   constructor(name: string, switchId: string, profile: Profile, log: string[] = []) {
@@ -147,9 +149,9 @@ export class FakeEswitch implements Eswitch {
     for (const done of this.late?.splice(0) ?? []) done()
   }
   ruleStats(id: number, out: FlowStats): boolean {
-    const entry = this.rules.get(id)
-    if (entry) Object.assign(out, entry.stats)
-    return entry !== undefined
+    const stats = this.rules.get(id)?.stats ?? this.#lost.get(id)
+    if (stats) Object.assign(out, stats)
+    return stats !== undefined
   }
   ruleActive(id: number): boolean {
     return this.rules.has(id)
@@ -162,8 +164,12 @@ export class FakeEswitch implements Eswitch {
   }
   setState(state: EswitchState): void {
     this.state = state
-    if (state !== 'running') this.rules.clear()
+    if (state !== 'running') {
+      for (const [id, { stats }] of this.rules) this.#lost.set(id, stats)
+      this.rules.clear()
+    }
     for (const listener of this.#listeners) listener(state)
+    if (state === 'running') this.#lost.clear()
   }
 }
 

@@ -194,7 +194,6 @@ describe('worker loss', () => {
     const elsewhere = put(matchOf(4), [])
     expect(code(waiting)).toBe('table-full')
     traffic(ids[0]!, 9)
-    stats(ids[0]!)
     nic0.setState('restarting')
     expect([...ids, waiting].map(code)).toEqual(Array(5).fill('worker-gone'))
     expect(code(elsewhere)).toBe('offloaded')

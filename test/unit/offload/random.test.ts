@@ -56,7 +56,7 @@ test('no flow without a verdict; verdicts agree with tables; statistics never go
       const flush = (): void => {
         for (const side of [nic0, nic1, dpif]) side.flush()
       }
-      const check = (): void => {
+      const check = (look: boolean): void => {
         let offloaded = 0
         for (const [flow, id] of ids) {
           const verdict = module.verdict(id)
@@ -66,6 +66,7 @@ test('no flow without a verdict; verdicts agree with tables; statistics never go
             throw new Error(`flow ${id}: ${verdict.state}, in a table: ${inTable}`)
           if (verdict.state === 'offloaded') offloaded++
           else if (verdict.retryOn.length === 0) throw new Error(`flow ${id} waits for nothing: ${verdict.check}`)
+          if (!look) continue
           const stats = createStats()
           if (!module.flowStats(id, stats)) throw new Error(`flow ${id} has no statistics`)
           if (stats.packets < (seen.get(flow) ?? 0)) throw new Error(`flow ${id} went back to ${stats.packets}`)
@@ -134,7 +135,8 @@ test('no flow without a verdict; verdicts agree with tables; statistics never go
             module.portChanged(3)
             break
         }
-        check()
+        // Not at every step: what nobody has read must not be lost either.
+        check(s.do === 'pass' || s.do === 'drain')
       }
       nic0.setState('running')
       module.setPolicy({ enabled: true })
@@ -142,7 +144,7 @@ test('no flow without a verdict; verdicts agree with tables; statistics never go
         flush()
         scheduler.drain()
       }
-      check()
+      check(true)
       if (pendingGoodbyes !== 0) throw new Error(`${pendingGoodbyes} goodbyes did not come`)
       for (const id of ids.values()) {
         const verdict = module.verdict(id)!
