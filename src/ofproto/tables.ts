@@ -19,14 +19,16 @@ export type RemovedReason = ExpiryReason | 'delete'
 export interface FlowModSemantics {
   /** A modification that finds no rule adds one, unless it selects by cookie. */
   readonly modifyAdds: boolean
+  /** A modification that does not select by cookie sets the rules' cookie to its own, be it 0. */
+  readonly modifyCookie: boolean
   /** Replacing a rule by `add` sets its statistics to zero, also without `reset_counts`. */
   readonly addResets: boolean
 }
 
 /** OpenFlow 1.0 and 1.1, and so ovs-ofctl when it is not told otherwise. The default. */
-export const OF10: FlowModSemantics = { modifyAdds: true, addResets: true }
+export const OF10: FlowModSemantics = { modifyAdds: true, modifyCookie: true, addResets: true }
 /** OpenFlow 1.2 and later. */
-export const OF13: FlowModSemantics = { modifyAdds: false, addResets: false }
+export const OF13: FlowModSemantics = { modifyAdds: false, modifyCookie: false, addResets: false }
 
 /** Rules of one bridge, if nothing else is said: about 200 MB at worst. */
 export const DEFAULT_MAX_RULES = 200_000
@@ -84,7 +86,7 @@ export class FlowTables {
     return this.#tables[table]?.lookup(key, wc) ?? null
   }
 
-  /** Adds a rule, or replaces the one with the same table, match and priority. Throws FlowModError; nothing is changed then. */
+  /** Adds a rule, or replaces the one with the same table, match and priority; its times start anew then. Throws FlowModError; nothing is changed then. */
   add(spec: FlowSpec, semantics = this.#semantics): Rule {
     const wrong = checkSpec(spec)
     if (wrong) throw wrong
@@ -118,9 +120,8 @@ export class FlowTables {
   }
 
   /**
-   * Gives new actions to rules: strictly to the one with this match and priority, or loosely to all that the match covers. Their timeouts, priorities and creation
-   * times stay, the hard timeout starts anew; the cookie becomes `spec.cookie` when that is not 0 and no cookie mask is given. Throws FlowModError; nothing is
-   * changed then.
+   * Gives new actions to rules: strictly to the one with this match and priority, or loosely to all that the match covers; table 255 means all tables. Timeouts and
+   * creation times stay, the hard timeout starts anew; for the cookie see FlowModSemantics. Throws FlowModError; nothing is changed then.
    */
   modify(spec: FlowSpec, strict: boolean, semantics = this.#semantics): { modified: number; added: number } {
     const wrong = checkSpec(spec, true)
@@ -136,7 +137,7 @@ export class FlowTables {
       if (backwards) throw backwards
     }
     const now = this.#clock.now()
-    const newCookie = spec.cookieMask === 0n && spec.cookie !== 0n
+    const newCookie = semantics.modifyCookie && spec.cookieMask === 0n
     for (const old of rules) {
       const parts = { ...old, actions: spec.actions, cookie: newCookie ? spec.cookie : old.cookie }
       const rule = new Rule(parts, old.created, now, spec.resetCounts ? new RuleStats(old.used) : old.stats)
