@@ -1,0 +1,67 @@
+/** Start and signals: the daemon's process. SIGINT and SIGTERM stop it and remove every interface that it made; SIGHUP re-reads the file. */
+import { accessSync, constants } from 'node:fs'
+import { ConfigError, loadConfig } from './config/load.ts'
+import { systemClock } from './lib/clock.ts'
+import { Log, type LogLevel } from './lib/log.ts'
+import { Switch } from './switch.ts'
+
+export interface MainOptions {
+  config: string
+  check?: boolean
+  logLevel: string
+}
+
+const LEVELS: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'silent']
+
+const needs = (): void => {
+  if (process.getuid?.() !== 0) throw new Error('root is needed to open TAP devices (run it with sudo)')
+  try {
+    accessSync('/dev/net/tun', constants.R_OK | constants.W_OK)
+  } catch {
+    throw new Error(
+      '/dev/net/tun is missing or not accessible (modprobe tun; in a container: --device /dev/net/tun --cap-add NET_ADMIN)',
+    )
+  }
+}
+
+/** Runs until told to stop. Rejects with one clear message when it cannot start; then nothing is left behind. */
+export const main = async (options: MainOptions): Promise<void> => {
+  if (!LEVELS.includes(options.logLevel))
+    throw new Error(`--log-level ${options.logLevel}: one of ${LEVELS.join(', ')} expected`)
+  const config = loadConfig(options.config)
+  if (options.check) {
+    process.stdout.write(`${options.config}: good\n`)
+    return
+  }
+  needs()
+  const log = Log.create({ level: options.logLevel as LogLevel, clock: systemClock })
+  process.on('unhandledRejection', (reason) =>
+    log.error('unhandled rejection', { error: String((reason as Error)?.stack ?? reason) }),
+  )
+  process.on('uncaughtException', (error) => log.error('uncaught exception', { error: String(error.stack ?? error) }))
+
+  let stop: (why: string) => void = () => {}
+  const stopped = new Promise<string>((resolve) => {
+    stop = resolve
+  })
+  const signals = ['SIGINT', 'SIGTERM'] as const
+  for (const signal of signals) process.on(signal, () => stop(signal))
+
+  const tapswitch = new Switch({ clock: systemClock, log, configFile: options.config, stop: () => stop('exit') })
+  process.on('SIGHUP', () => {
+    tapswitch.reload().then(
+      (done) => log.info('configuration re-read', { changes: done }),
+      (error: unknown) =>
+        log.error(error instanceof ConfigError ? 'configuration refused, the old one stays' : 'reload failed', {
+          error: (error as Error).message,
+        }),
+    )
+  })
+  try {
+    await tapswitch.start(config)
+    process.stdout.write(`ready: ${config.control}\n`)
+    log.info('stopping', { why: await stopped })
+  } finally {
+    await tapswitch.stop()
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * What a configuration asks for, as flat lists: ports to open, bridges to make. Pure. A reload compares two plans and touches only what differs.
+ */
+import type { BridgePortConfig, Config } from '../config/schema.ts'
+import { bridgePortDefaults } from '../config/schema.ts'
+import type { DpPortKind } from '../datapath/contract.ts'
+import type { PortSpec } from '../ofproto/port.ts'
+
+/** A port with a descriptor: everything but patch ports. Two plans for one name are equal when their JSON is. */
+export interface PortPlan {
+  readonly name: string
+  readonly kind: Exclude<DpPortKind, 'memory'>
+  readonly netns?: string
+  readonly mtu?: number
+  readonly mac?: string
+  readonly offloads: 'best' | 'none'
+  readonly persist: boolean
+  readonly eswitch?: string
+  readonly role?: 'vf' | 'uplink'
+  /** Of an internal port. */
+  readonly addresses?: readonly string[]
+}
+
+export interface EswitchPlan {
+  readonly name: string
+  readonly profile: string
+  readonly switchId?: string
+}
+
+/** A port of a bridge; without dpPort, which is known when it is open. */
+export type BridgePortPlan = Omit<PortSpec, 'dpPort'>
+
+export interface BridgePlan {
+  readonly name: string
+  readonly options: { readonly macAgeing: number; readonly macTableSize: number; readonly forwardBpdu: boolean }
+  /** Absent: one NORMAL rule. */
+  readonly flows?: readonly string[]
+  readonly ports: readonly BridgePortPlan[]
+}
+
+export interface Plan {
+  readonly eswitches: readonly EswitchPlan[]
+  readonly ports: readonly PortPlan[]
+  readonly bridges: readonly BridgePlan[]
+}
+
+/** Leaves out what is undefined, so that plans compare by their JSON and fit exact optional types. */
+const present = <T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } =>
+  JSON.parse(JSON.stringify(object))
+
+const bridgePort = (name: string, port: BridgePortConfig): BridgePortPlan =>
+  present({
+    name,
+    tag: port.tag,
+    trunks: port.trunks,
+    vlanMode: port.vlan_mode,
+    cvlans: port.cvlans,
+    ofport: port.ofport,
+    protected: port.protected,
+    peer: port.type === 'patch' ? String(port.options['peer']) : undefined,
+  }) as BridgePortPlan
+
+export const planOf = (config: Config): Plan => {
+  const ports: PortPlan[] = []
+  for (const [eswitch, nic] of Object.entries(config.eswitches))
+    for (const [name, { role, ...rest }] of Object.entries(nic.ports))
+      ports.push(present({ name, kind: 'representor' as const, eswitch, role, ...rest }) as PortPlan)
+  const bridges: BridgePlan[] = []
+  for (const [name, bridge] of Object.entries(config.bridges)) {
+    const own: BridgePortPlan[] = []
+    if (bridge.internal) {
+      ports.push(
+        present({
+          name,
+          kind: 'internal' as const,
+          offloads: 'best' as const,
+          persist: false,
+          ...bridge.internal,
+        }) as PortPlan,
+      )
+      own.push({ name })
+    }
+    for (const [portName, maybe] of Object.entries(bridge.ports)) {
+      const port = maybe ?? bridgePortDefaults
+      own.push(bridgePort(portName, port))
+      if (port.type !== 'tap' && port.type !== 'packet') continue
+      const { type: kind, netns, mtu, mac, offloads, persist } = port
+      ports.push(present({ name: portName, kind, netns, mtu, mac, offloads, persist }) as PortPlan)
+    }
+    bridges.push(
+      present({
+        name,
+        options: {
+          macAgeing: bridge['mac-aging'],
+          macTableSize: bridge['mac-table-size'],
+          forwardBpdu: bridge['forward-bpdu'],
+        },
+        flows: bridge.flows,
+        ports: own,
+      }) as BridgePlan,
+    )
+  }
+  const eswitches = Object.entries(config.eswitches).map(
+    ([name, nic]) => present({ name, profile: nic.profile, switchId: nic['switch-id'] }) as EswitchPlan,
+  )
+  return { eswitches, ports, bridges }
+}
+
+export const samePlan = (a: object, b: object): boolean => JSON.stringify(a) === JSON.stringify(b)

@@ -1,0 +1,73 @@
+/** What `port/show` tells: each port's place, state, and counters of all threads that handled its frames. Main thread. */
+import type { PortReply } from '../control/replies.ts'
+import type { EswitchClient } from '../eswitch/client.ts'
+import type { Ofproto } from '../ofproto/ofproto.ts'
+import { PORT_STAT_WORDS, PS_DROPS, PS_RX_BYTES, PS_RX_PACKETS, PS_TX_BYTES, PS_TX_PACKETS } from '../port/contract.ts'
+import { DROP_REASONS } from '../port/drop.ts'
+import { offloadNames } from './open-port.ts'
+import { linkUp, type PortTable, type SwitchPort } from './ports.ts'
+
+/** A decision, not a fault, but a frame that went nowhere all the same. */
+const sumAt = (views: readonly Float64Array[], no: number, at: number): number =>
+  views.reduce((sum, stats) => sum + stats[no * PORT_STAT_WORDS + at]!, 0)
+
+const reply = (port: SwitchPort, ofproto: Ofproto, views: readonly Float64Array[]): PortReply => {
+  const { plan, no, link, opened } = port
+  const member = ofproto.portByDp(no)
+  const drops: Record<string, number> = {}
+  DROP_REASONS.forEach((reason, i) => {
+    const n = sumAt(views, no, PS_DROPS + i)
+    if (n > 0) drops[reason] = n
+  })
+  return {
+    name: plan.name,
+    no,
+    kind: plan.kind,
+    admin: port.adminUp ? 'up' : 'down',
+    link: linkUp(port) ? 'up' : 'down',
+    offloads: offloadNames(opened.offloads),
+    rxPackets: sumAt(views, no, PS_RX_PACKETS),
+    rxBytes: sumAt(views, no, PS_RX_BYTES),
+    txPackets: sumAt(views, no, PS_TX_PACKETS),
+    txBytes: sumAt(views, no, PS_TX_BYTES),
+    drops,
+    ...(member === undefined ? {} : { bridge: member.bridge.name, ofport: member.no }),
+    ...(plan.eswitch === undefined ? {} : { eswitch: plan.eswitch }),
+    ...(plan.role === undefined ? {} : { role: plan.role }),
+    ...(plan.netns === undefined ? {} : { netns: plan.netns }),
+    ...(link === undefined ? {} : { mtu: link.mtu, mac: link.mac }),
+  }
+}
+
+/** `datapath`: tier 2's statistics. Patch ports come last. */
+export const portReplies = (
+  ports: PortTable,
+  ofproto: Ofproto,
+  datapath: Float64Array,
+  eswitch: (name: string) => EswitchClient,
+): PortReply[] => {
+  const rows = [...ports.all()].map((port) =>
+    reply(
+      port,
+      ofproto,
+      port.plan.eswitch === undefined ? [datapath] : [eswitch(port.plan.eswitch).memory.portStats, datapath],
+    ),
+  )
+  for (const bridge of ofproto.bridges())
+    for (const port of bridge.ports())
+      if (port.kind === 'patch')
+        rows.push({
+          name: port.name,
+          bridge: bridge.name,
+          ofport: port.no,
+          kind: 'patch',
+          admin: port.flags.down ? 'down' : 'up',
+          link: bridge.peerOf(port) === undefined ? 'down' : 'up',
+          rxPackets: port.rxPackets,
+          rxBytes: port.rxBytes,
+          txPackets: port.txPackets,
+          txBytes: port.txBytes,
+          drops: {},
+        })
+  return rows
+}

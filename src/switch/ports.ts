@@ -1,0 +1,169 @@
+/**
+ * The switch's open ports: descriptor, datapath port, link state. Gives each its number, hands TAPs of a NIC to its eswitch and all others to the datapath, and follows
+ * the links: a representor's MTU is its VF's, an uplink is down while the far side of its TAP is, a VF's carrier follows its representor. Main thread.
+ */
+import type { DatapathClient } from '../datapath/client.ts'
+import type { EswitchClient } from '../eswitch/client.ts'
+import type { Log } from '../lib/log.ts'
+import { native } from '../native/binding.ts'
+import type { Link } from '../netlink/link.ts'
+import { MAX_PORTS } from '../port/contract.ts'
+import type { Namespaces } from './namespaces.ts'
+import { type OpenedPort, openPort } from './open-port.ts'
+import type { PortPlan } from './plan.ts'
+
+export interface SwitchPort {
+  readonly plan: PortPlan
+  readonly no: number
+  readonly opened: OpenedPort
+  /** The kernel side as last heard of; undefined after it has gone. */
+  link: Link | undefined
+  adminUp: boolean
+  readonly unsubscribe: () => void
+}
+
+export interface PortTableOptions {
+  readonly datapath: DatapathClient
+  readonly namespaces: Namespaces
+  readonly eswitch: (name: string) => EswitchClient
+  readonly log: Log
+  /** A link came up, went down, or has another MTU. */
+  readonly changed: (port: SwitchPort, previous: Link | undefined) => void
+}
+
+/** True when frames can pass: the kernel side is up and there. */
+export const linkUp = (port: SwitchPort): boolean => port.link?.up === true && port.adminUp
+
+export class PortTable {
+  readonly #o: PortTableOptions
+  readonly #byName = new Map<string, SwitchPort>()
+  /** Numbers are given out in turn, so that one is not used again soon. */
+  #lastNo = 0
+
+  constructor(options: PortTableOptions) {
+    this.#o = options
+    options.datapath.onPortDead((no) => this.dead(no))
+  }
+
+  all(): Iterable<SwitchPort> {
+    return this.#byName.values()
+  }
+
+  get(name: string): SwitchPort | undefined {
+    return this.#byName.get(name)
+  }
+
+  /** Opens and connects. Rejects with an Error that names the port; then nothing is left of it. */
+  async add(plan: PortPlan): Promise<SwitchPort> {
+    const { namespaces } = this.#o
+    const namespace = await namespaces.take(plan.netns).catch((error: Error) => {
+      throw new Error(`port ${plan.name}: ${error.message}`, { cause: error })
+    })
+    let opened: OpenedPort | undefined
+    try {
+      opened = await openPort(plan, namespace)
+      const no = this.#number()
+      await this.#connect(plan, no, opened)
+      const port: SwitchPort = {
+        plan,
+        no,
+        opened,
+        link: opened.link,
+        adminUp: true,
+        unsubscribe: namespace.links.subscribe(opened.ifindex, (link) => this.#follow(port, link)),
+      }
+      this.#byName.set(plan.name, port)
+      this.#mtu(port, port.link?.mtu ?? 0)
+      return port
+    } catch (error) {
+      if (opened) native.close(opened.fd)
+      namespaces.give(plan.netns)
+      throw error
+    }
+  }
+
+  /** Lets go of the port and closes its descriptor; a TAP that is not persistent vanishes with it. */
+  async remove(name: string): Promise<void> {
+    const port = this.#byName.get(name)
+    if (port === undefined) return
+    this.#byName.delete(name)
+    port.unsubscribe()
+    if (port.plan.eswitch !== undefined) await this.#o.eswitch(port.plan.eswitch).portDel(port.no)
+    await this.#o.datapath.portDel(port.no)
+    native.close(port.opened.fd)
+    this.#o.namespaces.give(port.plan.netns)
+  }
+
+  /** At the end, when no worker runs any more. */
+  closeAll(): void {
+    for (const port of this.#byName.values()) {
+      port.unsubscribe()
+      native.close(port.opened.fd)
+    }
+    this.#byName.clear()
+  }
+
+  /** A representor that is taken down takes its VF's carrier with it. Throws when there is no such port. */
+  setAdmin(name: string, up: boolean): void {
+    const port = this.#byName.get(name)
+    if (port === undefined) throw new Error(`no port ${name}`)
+    port.adminUp = up
+    if (port.plan.kind !== 'packet') native.setCarrier(port.opened.fd, up)
+    this.#o.changed(port, port.link)
+  }
+
+  /** The descriptor turned out dead: its namespace or interface was deleted. */
+  dead(no: number): void {
+    for (const port of this.#byName.values())
+      if (port.no === no) {
+        this.#o.log.warn('interface is gone', { port: port.plan.name })
+        this.#follow(port, undefined)
+      }
+  }
+
+  async #connect(plan: PortPlan, no: number, opened: OpenedPort): Promise<void> {
+    const { datapath, eswitch } = this.#o
+    const { fd, vnetHdr, offloads } = opened
+    const base = { no, name: plan.name, kind: plan.kind }
+    if (plan.eswitch === undefined) {
+      const type = plan.kind === 'packet' ? 'packet' : 'tap'
+      await datapath.portAdd(base, { type, fd, vnetHdr, offloads })
+      return
+    }
+    await datapath.portAdd({ ...base, eswitch: plan.eswitch })
+    try {
+      await eswitch(plan.eswitch).portAdd(no, plan.name, { type: 'tap', fd, vnetHdr, offloads }, opened.link.mtu)
+    } catch (error) {
+      await datapath.portDel(no)
+      throw error
+    }
+  }
+
+  #follow(port: SwitchPort, link: Link | undefined): void {
+    const previous = port.link
+    port.link = link
+    if (link && link.mtu !== previous?.mtu) this.#mtu(port, link.mtu)
+    if (link?.up && !previous?.up) {
+      if (port.plan.eswitch === undefined) this.#o.datapath.portUp(port.no)
+      else {
+        this.#o.eswitch(port.plan.eswitch).portUp(port.no)
+        this.#o.datapath.portUp(port.no)
+      }
+    }
+    this.#o.changed(port, previous)
+  }
+
+  #mtu(port: SwitchPort, mtu: number): void {
+    if (port.plan.eswitch === undefined) this.#o.datapath.portMtu(port.no, mtu)
+    else this.#o.eswitch(port.plan.eswitch).portMtu(port.no, mtu)
+  }
+
+  #number(): number {
+    const taken = new Set([...this.#byName.values()].map((port) => port.no))
+    for (let tries = 1; tries < MAX_PORTS; tries++) {
+      this.#lastNo = (this.#lastNo % (MAX_PORTS - 1)) + 1
+      if (!taken.has(this.#lastNo)) return this.#lastNo
+    }
+    throw new Error(`no datapath port number is free: at most ${MAX_PORTS - 1} ports expected`)
+  }
+}
