@@ -6,9 +6,9 @@ import type { Match } from '../flow/key.ts'
 import type { OdpAction } from '../flow/odp.ts'
 import { compileActions } from '../flow/program.ts'
 import { flowRecordWords, writeFlowRecord } from '../flow/program-record.ts'
+import { CommandWriter } from '../lib/command-writer.ts'
 import { RingConsumer, type RingMemory } from '../lib/ring.ts'
 import { type Arena, SlotPool } from '../packet/slot.ts'
-import { CommandWriter } from './command-writer.ts'
 import type { DpFlow, Dpif, DpifCounters, DpPort, FlowStats } from './contract.ts'
 import type { DatapathControl, DatapathEvent, PortOpen } from './control.ts'
 import {
@@ -45,11 +45,11 @@ export interface DatapathTransport {
   post(message: DatapathControl): void
   /** Signals the worker's eventfd. */
   wake(): void
-  /** Runs `task` soon, outside of the caller: setImmediate, or nothing in tests that pump by hand. */
-  later(task: () => void): void
+  /** Runs `task` outside of the caller: at once (0) or after `ms`. Nothing in tests that pump by hand. */
+  later(task: () => void, ms: number): void
 }
 
-/** Replies handled in one go, so that the main thread is never held for long. */
+/** ReplyRing handled in one go, so that the main thread is never held for long. */
 const SLICE = 256
 
 /** Everything but `seq`, which `#request` adds. */
@@ -267,9 +267,14 @@ export class DatapathClient implements Dpif {
     return this.#request({ type: 'link-attach', owner, up, down, eventfd })
   }
 
-  /** After the worker of `owner` has gone: takes what it sent up, gets all slots back. Then its partition is free. */
-  detachEswitch(owner: number): Promise<void> {
-    return this.#request({ type: 'link-detach', owner })
+  /** After the worker of `owner` has gone: takes what it sent up, gets all slots back; its partition is free then. Tier 2 polls the TAPs in `adopt` from then on. */
+  detachEswitch(
+    owner: number,
+    adopt: readonly { readonly no: number; readonly name: string; readonly open: PortOpen }[] = [],
+  ): Promise<void> {
+    // Only what the worker needs: the caller's objects may carry more.
+    const ports = adopt.map(({ no, name, open }) => ({ no, name, open }))
+    return this.#request({ type: 'link-detach', owner, adopt: ports })
   }
 
   /** Tier 2 polls the TAP of representor `no` itself. */
@@ -349,13 +354,13 @@ export class DatapathClient implements Dpif {
     }
     if (n > 0) this.#replies.release()
     this.flush()
-    if (n === SLICE || !this.#replies.sleep()) this.#transport.later(() => this.pump())
+    if (n === SLICE || !this.#replies.sleep()) this.#transport.later(() => this.pump(), 0)
     return n > 0
   }
 
   /** Makes all commands so far visible to the worker. By itself this happens at the end of the current job. */
   flush(): void {
-    if (!this.#commands.flush()) this.#transport.later(() => this.flush())
+    if (!this.#commands.flush()) this.#transport.later(() => this.flush(), 1)
   }
 
   #gone(id: number): void {

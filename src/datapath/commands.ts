@@ -1,6 +1,7 @@
 /** Takes main's commands from their ring, in order and at batch boundaries. */
 import { createKey } from '../flow/key.ts'
 import { readFlowRecord } from '../flow/program-record.ts'
+import type { ReplyRing } from '../lib/reply-ring.ts'
 import { RingConsumer, type RingMemory } from '../lib/ring.ts'
 import {
   CMD_BARRIER,
@@ -11,7 +12,6 @@ import {
   REPLY_BARRIER,
   REPLY_FLOW_GONE,
 } from './records.ts'
-import type { Replies } from './replies.ts'
 
 /** Commands handled in one round, so that frames are not kept waiting by a flood of them. */
 const ROUND = 256
@@ -21,7 +21,7 @@ export interface CommandHandler {
   flowDel(id: number): void
   upcallDone(slot: number, program: Int32Array): void
   execute(slot: number, program: Int32Array): void
-  readonly replies: Replies
+  readonly replies: ReplyRing
 }
 
 export class CommandReader {

@@ -31,8 +31,13 @@ export type DatapathControl =
       readonly down: RingMemory
       readonly eventfd: number
     }
-  /** The worker at the other end is gone: drain, take slots back. */
-  | { readonly type: 'link-detach'; readonly seq: number; readonly owner: number }
+  /** The worker at the other end is gone: drain, take slots back, poll the representors' TAPs from then on. */
+  | {
+      readonly type: 'link-detach'
+      readonly seq: number
+      readonly owner: number
+      readonly adopt: readonly { readonly no: number; readonly name: string; readonly open: PortOpen }[]
+    }
   /** A representor's TAP is polled here for a while, or no more. */
   | {
       readonly type: 'adopt'

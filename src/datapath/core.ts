@@ -15,6 +15,7 @@ import {
 } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey, K_DL_TYPE, K_NW, K_TCP_FLAGS } from '../flow/key.ts'
+import { ReplyRing } from '../lib/reply-ring.ts'
 import { HEADROOM, M_LEN, M_OWNER, M_PORT, M_RECIRC_ID, META_WORDS, SlotPool, SMALL_SIZE } from '../packet/slot.ts'
 import { MAX_PORTS, type Port } from '../port/contract.ts'
 import { dropIndex } from '../port/drop.ts'
@@ -26,7 +27,6 @@ import type { DatapathControl, DatapathEvent, PortOpen } from './control.ts'
 import { EswitchLink, type LinkHandler } from './link.ts'
 import { microflow } from './order.ts'
 import { REPLY_RETURN, REPLY_UPCALL } from './records.ts'
-import { Replies } from './replies.ts'
 import {
   C_CACHE_HITS,
   C_FLOW_HITS,
@@ -101,7 +101,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
   readonly #executor: Executor
   readonly #outputs: Outputs
   readonly #waiting: Waiting
-  readonly #replies: Replies
+  readonly #replies: ReplyRing
   readonly #commands: CommandReader
   readonly #links: EswitchLink[] = []
   /** By owner. */
@@ -127,7 +127,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
     this.#executor = new Executor(shared.arena, this)
     this.#outputs = new Outputs(shared.arena, shared.portStats, (slot) => this.#dispose(slot))
     this.#waiting = new Waiting(shared.arena.meta, limits)
-    this.#replies = new Replies(shared.replies, () => host.post({ type: 'bell' }))
+    this.#replies = new ReplyRing(shared.replies, () => host.post({ type: 'bell' }))
     this.#commands = new CommandReader(shared.commands, {
       flowPut: (id, mask, key, program) => this.#flowPut(id, mask, key, program),
       flowDel: (id) => this.#flowDel(id),
@@ -371,7 +371,9 @@ export class Datapath implements ExecuteSink, LinkHandler {
   }
 
   copy(slot: number): number {
-    return this.pool.copy(slot)
+    const copy = this.pool.copy(slot)
+    // Slots may only wait to be written.
+    return copy < 0 && this.#outputs.flush() ? this.pool.copy(slot) : copy
   }
 
   noCopy(slot: number): void {
@@ -457,13 +459,9 @@ export class Datapath implements ExecuteSink, LinkHandler {
   #control(message: DatapathControl): void {
     switch (message.type) {
       case 'port-add':
-      case 'adopt': {
-        const port = this.#host.openPort(message.no, message.name, message.open)
-        this.#outputs.add(message.no, port)
-        this.#polled.push(message.no)
-        this.#host.watch(message.no, port)
+      case 'adopt':
+        this.#open(message.no, message.name, message.open)
         break
-      }
       case 'representor-add':
         this.#eswitchOf[message.no] = message.owner
         break
@@ -490,8 +488,26 @@ export class Datapath implements ExecuteSink, LinkHandler {
         break
       }
       case 'link-detach':
+        for (const { no, name, open } of message.adopt) this.#adopt(no, name, open)
         this.#detach(message.owner)
     }
+  }
+
+  /** A TAP that cannot be polled must not keep the others from it. */
+  #adopt(no: number, name: string, open: PortOpen): void {
+    try {
+      this.#open(no, name, open)
+    } catch {
+      this.#host.post({ type: 'port-dead', no })
+    }
+  }
+
+  #open(no: number, name: string, open: PortOpen): void {
+    if (no < 0 || no >= MAX_PORTS) throw new RangeError(`port number ${no}: 0..${MAX_PORTS - 1} expected`)
+    const port = this.#host.openPort(no, name, open)
+    this.#outputs.add(no, port)
+    if (!this.#polled.includes(no)) this.#polled.push(no)
+    this.#host.watch(no, port)
   }
 
   #release(no: number): void {

@@ -1,5 +1,5 @@
 /** Main's end of a command ring. A record that finds no room waits in a queue, so that order is kept and nothing blocks. */
-import { type RingMemory, RingProducer } from '../lib/ring.ts'
+import { type RingMemory, RingProducer } from './ring.ts'
 
 interface Room {
   words: Int32Array

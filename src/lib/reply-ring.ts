@@ -1,9 +1,9 @@
 /** The worker's ring to main. What finds no room waits here; it is bounded by the slots that main lent and by one command. */
-import { type RingMemory, RingProducer } from '../lib/ring.ts'
+import { type RingMemory, RingProducer } from './ring.ts'
 
 const RECORD = 3
 
-export class Replies {
+export class ReplyRing {
   readonly #ring: RingProducer
   readonly #bell: () => void
   /** Pairs opcode, operand. */

@@ -1,0 +1,408 @@
+/**
+ * Tier 3: the embedded switch of one NIC. A frame of an own port that a rule matches leaves by the rule; any other goes up to the datapath. What
+ * comes down is sent, past the table. Runs in one thread; the worker (worker.ts) and the pipeline tests drive it round by round.
+ */
+import { FlowCache } from '../flow/cache.ts'
+import {
+  type ExecuteSink,
+  Executor,
+  LOST_FLOW_DROP,
+  LOST_MALFORMED,
+  LOST_NO_COPY,
+  LOST_TRANSLATION,
+} from '../flow/execute.ts'
+import { extractFrame } from '../flow/extract-frame.ts'
+import { createKey, K_DL_TYPE, K_IN_PORT, K_NW, K_TCP_FLAGS } from '../flow/key.ts'
+import { readFlowRecord } from '../flow/program-record.ts'
+import { ReplyRing } from '../lib/reply-ring.ts'
+import { RingConsumer } from '../lib/ring.ts'
+import { HEADROOM, M_LEN, M_OWNER, M_PORT, M_USER, META_WORDS, SlotPool, SMALL_SIZE } from '../packet/slot.ts'
+import { MAX_PORTS, type Port } from '../port/contract.ts'
+import { dropIndex } from '../port/drop.ts'
+import { Outputs } from '../port/outputs.ts'
+import { countDrop, wireBytes, wirePackets } from '../port/stats.ts'
+import { BATCH } from '../port/thread-status.ts'
+import { Arming } from './arming.ts'
+import type { EswitchControl, EswitchEvent, EswitchPortOpen } from './control.ts'
+import { RULE_ACTIONS, RULE_DEL, RULE_GONE, RULE_PUT } from './control.ts'
+import {
+  EC_DOWN,
+  EC_FRAMES,
+  EC_HELD,
+  EC_HITS,
+  EC_MARKERS,
+  EC_UP,
+  type EswitchShared,
+  RS_BYTES,
+  RS_PACKETS,
+  RS_USED,
+  RULE_ACTIVE,
+  RULE_ARMED,
+  RULE_NONE,
+  RULE_STAT_WORDS,
+} from './shared.ts'
+import { Uplink, type UplinkHandler } from './uplink.ts'
+
+const RING_FULL = dropIndex('ring-full')
+const NO_PORT = dropIndex('no-port')
+const COPY_NO_SLOT = dropIndex('copy-no-slot')
+const TRANSLATION = dropIndex('translation')
+
+const LOST: Int32Array = (() => {
+  const table = new Int32Array(4)
+  table[LOST_FLOW_DROP] = dropIndex('flow-drop')
+  table[LOST_MALFORMED] = dropIndex('action-malformed')
+  table[LOST_TRANSLATION] = TRANSLATION
+  table[LOST_NO_COPY] = COPY_NO_SLOT
+  return table
+})()
+
+const NO_ACTIONS = new Int32Array(0)
+/** Frames that wait for their rule to become active, over all rules. */
+const MAX_HELD = 512
+/** Part of the big slots that held frames may take. */
+const HELD_BIG = 0.25
+const COMMANDS_A_ROUND = 256
+const SORT_EVERY_MS = 1000
+const ETH_IPV4 = 0x0800
+const ETH_IPV6 = 0x86dd
+/** Rule index of a held slot. */
+const U_RULE = M_USER
+
+/** What the eswitch needs from its thread. */
+export interface EswitchHost {
+  post(event: EswitchEvent): void
+  openPort(no: number, name: string, open: EswitchPortOpen): Port
+  watch(no: number, port: Port): void
+  unwatch(no: number): void
+  rewatch(no: number): void
+  fruitless(no: number, port: Port, now: number): void
+  /** Signals the datapath's eventfd. */
+  wakeDatapath(): void
+}
+
+export class EswitchCore implements ExecuteSink, UplinkHandler {
+  readonly pool: SlotPool
+  readonly #shared: EswitchShared
+  readonly #bytes: Uint8Array
+  readonly #meta: Int32Array
+  readonly #host: EswitchHost
+  readonly #cache = new FlowCache()
+  readonly #programs: Int32Array[]
+  readonly #state: Uint8Array
+  readonly #arming: Arming
+  readonly #executor: Executor
+  readonly #outputs: Outputs
+  readonly #uplink: Uplink
+  readonly #replies: ReplyRing
+  readonly #commands: RingConsumer
+  readonly #polled: number[] = []
+  readonly #held = new Int32Array(MAX_HELD)
+  #heldCount = 0
+  #heldBig = 0
+  readonly #key = createKey()
+  readonly #ruleMask = createKey()
+  readonly #ruleKey = createKey()
+  readonly #batch = new Int32Array(BATCH)
+  readonly #activate = (index: number): void => {
+    this.#setState(index, RULE_ACTIVE)
+  }
+  #now = 0
+  #sortAt = 0
+
+  constructor(shared: EswitchShared, host: EswitchHost) {
+    this.#shared = shared
+    this.#host = host
+    this.#bytes = shared.arena.bytes
+    this.#meta = shared.arena.meta
+    const rules = shared.ruleState.length
+    this.pool = new SlotPool(shared.arena, shared.owner)
+    this.#programs = new Array<Int32Array>(rules).fill(NO_ACTIONS)
+    this.#state = new Uint8Array(rules)
+    this.#executor = new Executor(shared.arena, this)
+    this.#outputs = new Outputs(shared.arena, shared.portStats, (slot) => this.#dispose(slot))
+    this.#uplink = new Uplink(shared.up, shared.down, this.pool, () => host.wakeDatapath())
+    this.#arming = new Arming(rules, (port, seq) => this.#uplink.marker(port, seq))
+    this.#replies = new ReplyRing(shared.replies, () => host.post({ type: 'bell' }))
+    this.#commands = new RingConsumer(shared.commands)
+  }
+
+  // --- the loop ---
+
+  /** One round over everything, for tests: every port is read. */
+  poll(now: number): boolean {
+    const ports = Int32Array.from(this.#polled)
+    return this.round(now, ports, ports.length)
+  }
+
+  round(now: number, ready: Int32Array, n: number): boolean {
+    this.#now = now
+    let busy = this.#replies.flushBacklog()
+    if (this.#takeCommands()) busy = true
+    if (this.#uplink.drain(this)) busy = true
+    this.#outputs.flush()
+    for (let i = 0; i < n; i++) {
+      if (!this.#receive(ready[i]!)) continue
+      busy = true
+      this.#outputs.flush()
+    }
+    this.#uplink.publish()
+    this.#replies.publish()
+    if (now >= this.#sortAt) {
+      this.#sortAt = now + SORT_EVERY_MS
+      this.#cache.sort()
+    }
+    return busy
+  }
+
+  sleep(): boolean {
+    if (!this.#commands.sleep()) return false
+    if (this.#uplink.sleep()) return true
+    this.#commands.awake()
+    return false
+  }
+
+  awake(): void {
+    this.#commands.awake()
+    this.#uplink.awake()
+  }
+
+  /** Frames that wait for their rules. */
+  get held(): number {
+    return this.#heldCount
+  }
+
+  // --- frames ---
+
+  #receive(no: number): boolean {
+    const port = this.#outputs.port(no)
+    if (port === undefined) return false
+    const n = port.rx(this.pool, no, this.#batch, BATCH)
+    if (n > 0) {
+      this.#add(EC_FRAMES, n)
+      for (let i = 0; i < n; i++) this.#arrive(this.#batch[i]!, no)
+      return true
+    }
+    if (port.dead) {
+      this.#unwatch(no)
+      this.#host.post({ type: 'port-dead', no })
+    } else this.#host.fruitless(no, port, this.#now)
+    return false
+  }
+
+  #arrive(slot: number, no: number): void {
+    extractFrame(this.#shared.arena, slot, this.#key)
+    const index = this.#cache.lookup(this.#key)
+    if (index < 0) this.#goUp(slot, no)
+    else if (this.#state[index] === RULE_ACTIVE) this.#hit(slot, index)
+    else this.#hold(slot, index)
+  }
+
+  /** Runs a rule on the packet that is in the key. */
+  #hit(slot: number, index: number): void {
+    this.#add(EC_HITS, 1)
+    const stats = this.#shared.ruleStats
+    const s = index * RULE_STAT_WORDS
+    const packets = wirePackets(this.#bytes, this.#meta, slot)
+    stats[s + RS_PACKETS] = stats[s + RS_PACKETS]! + packets
+    stats[s + RS_BYTES] = stats[s + RS_BYTES]! + wireBytes(this.#bytes, this.#meta, slot, packets)
+    stats[s + RS_USED] = this.#now
+    const type = this.#key[K_DL_TYPE]! >>> 16
+    if (this.#key[K_NW]! >>> 24 === 6 && (type === ETH_IPV4 || type === ETH_IPV6)) {
+      const flags = this.#shared.ruleFlags
+      flags[index] = flags[index]! | (this.#key[K_TCP_FLAGS]! >>> 16)
+    }
+    this.#executor.run(this.#programs[index]!, slot)
+  }
+
+  #goUp(slot: number, no: number): void {
+    if (this.#uplink.frame(slot, no)) this.#add(EC_UP, 1)
+    else this.#drop(slot, no, RING_FULL)
+  }
+
+  frameDown(slot: number, no: number): void {
+    this.#add(EC_DOWN, 1)
+    if (this.#outputs.has(no)) this.#outputs.push(slot, no)
+    else this.#drop(slot, no, NO_PORT)
+  }
+
+  // --- rules ---
+
+  markerDown(port: number, seq: number): void {
+    this.#arming.answered(port, seq, this.#activate)
+    if (this.#heldCount > 0) this.#letGo(false)
+  }
+
+  #hold(slot: number, index: number): void {
+    const wide = this.#isWide(slot)
+    if (this.#heldCount === MAX_HELD || (wide && this.#heldBig >= this.#shared.arena.big * HELD_BIG)) {
+      this.#letGo(true)
+      this.#goUp(slot, this.#meta[slot * META_WORDS + M_PORT]!)
+      this.#arming.again()
+      return
+    }
+    this.#meta[slot * META_WORDS + U_RULE] = index
+    this.#held[this.#heldCount++] = slot
+    if (wide) this.#heldBig++
+    this.#shared.counters[EC_HELD] = this.#heldCount
+  }
+
+  /** Sends held frames on, in order: by their rule if it is active, up if it is gone, and up in any case if `all`. The others stay. */
+  #letGo(all: boolean): void {
+    let kept = 0
+    for (let i = 0; i < this.#heldCount; i++) {
+      const slot = this.#held[i]!
+      const m = slot * META_WORDS
+      const index = this.#meta[m + U_RULE]!
+      const state = this.#state[index]!
+      if (state === RULE_ARMED && !all) {
+        this.#held[kept++] = slot
+        continue
+      }
+      if (this.#isWide(slot)) this.#heldBig--
+      if (state === RULE_ACTIVE) {
+        extractFrame(this.#shared.arena, slot, this.#key)
+        this.#hit(slot, index)
+      } else this.#goUp(slot, this.#meta[m + M_PORT]!)
+    }
+    this.#heldCount = kept
+    this.#shared.counters[EC_HELD] = kept
+  }
+
+  #takeCommands(): boolean {
+    const words = this.#commands.words
+    let n = 0
+    while (n < COMMANDS_A_ROUND && !this.#replies.blocked) {
+      const at = this.#commands.next()
+      if (at < 0) break
+      n++
+      const index = words[at + 1]!
+      switch (words[at]) {
+        case RULE_PUT:
+          this.#programs[index] = readFlowRecord(words, at + 2, this.#ruleMask, this.#ruleKey)
+          this.#cache.put(index, this.#ruleMask, this.#ruleKey)
+          this.#setState(index, RULE_ARMED)
+          this.#arming.arm(index, this.#ruleKey[K_IN_PORT]!)
+          break
+        case RULE_ACTIONS:
+          this.#programs[index] = words.slice(at + 2, at - 1 + words[at - 1]!)
+          break
+        case RULE_DEL:
+          this.#cache.delete(index)
+          this.#programs[index] = NO_ACTIONS
+          this.#arming.disarm(index)
+          this.#setState(index, RULE_NONE)
+          if (this.#heldCount > 0) this.#letGo(false)
+          this.#replies.push(RULE_GONE, index)
+      }
+    }
+    if (n > 0) this.#commands.release()
+    this.#shared.counters[EC_MARKERS] = this.#arming.sent
+    return n > 0
+  }
+
+  #setState(index: number, state: number): void {
+    this.#state[index] = state
+    Atomics.store(this.#shared.ruleState, index, state)
+  }
+
+  // --- actions (ExecuteSink) ---
+
+  emit(slot: number, no: number): void {
+    if (this.#outputs.has(no)) this.#outputs.push(slot, no)
+    else this.#drop(slot, this.#meta[slot * META_WORDS + M_PORT]!, NO_PORT)
+  }
+
+  /** Rules do not recirculate: the profile has no such action. */
+  recirc(slot: number): void {
+    this.#drop(slot, this.#meta[slot * META_WORDS + M_PORT]!, TRANSLATION)
+  }
+
+  lost(slot: number, why: number): void {
+    this.#drop(slot, this.#meta[slot * META_WORDS + M_PORT]!, LOST[why]!)
+  }
+
+  copy(slot: number): number {
+    const copy = this.pool.copy(slot)
+    // Slots may only wait to be written.
+    return copy < 0 && this.#outputs.flush() ? this.pool.copy(slot) : copy
+  }
+
+  noCopy(slot: number): void {
+    countDrop(this.#shared.portStats, this.#meta[slot * META_WORDS + M_PORT]!, COPY_NO_SLOT)
+  }
+
+  #drop(slot: number, no: number, reason: number): void {
+    countDrop(this.#shared.portStats, no, reason)
+    this.#dispose(slot)
+  }
+
+  #dispose(slot: number): void {
+    if (this.#meta[slot * META_WORDS + M_OWNER] === this.#shared.owner) this.pool.give(slot)
+    else this.#uplink.giveBack(slot)
+  }
+
+  #isWide(slot: number): boolean {
+    return this.#meta[slot * META_WORDS + M_LEN]! > SMALL_SIZE - HEADROOM
+  }
+
+  #add(counter: number, n: number): void {
+    const c = this.#shared.counters
+    c[counter] = c[counter]! + n
+  }
+
+  // --- rare commands ---
+
+  control(message: EswitchControl): void {
+    let error: string | undefined
+    try {
+      this.#control(message)
+    } catch (e) {
+      error = (e as Error).message
+    }
+    if ('seq' in message)
+      this.#host.post(
+        error === undefined ? { type: 'done', seq: message.seq } : { type: 'done', seq: message.seq, error },
+      )
+  }
+
+  #control(message: EswitchControl): void {
+    const { no } = message
+    switch (message.type) {
+      case 'port-add':
+        if (no < 0 || no >= MAX_PORTS) throw new RangeError(`port number ${no}: 0..${MAX_PORTS - 1} expected`)
+        this.#outputs.add(no, this.#host.openPort(no, message.name, message.open))
+        this.#outputs.setMtu(no, message.mtu)
+        if (message.watch) this.#watch(no)
+        break
+      case 'port-watch':
+        this.#watch(no)
+        break
+      case 'port-del':
+        this.#unwatch(no)
+        this.#outputs.remove(no)
+        break
+      case 'port-up':
+        this.#host.rewatch(no)
+        break
+      case 'port-mtu':
+        this.#outputs.setMtu(no, message.mtu)
+    }
+  }
+
+  #watch(no: number): void {
+    const port = this.#outputs.port(no)
+    if (port === undefined || this.#polled.includes(no)) return
+    this.#polled.push(no)
+    this.#uplink.setPorts(this.#polled.length)
+    this.#host.watch(no, port)
+  }
+
+  #unwatch(no: number): void {
+    const at = this.#polled.indexOf(no)
+    if (at < 0) return
+    this.#polled.splice(at, 1)
+    this.#uplink.setPorts(this.#polled.length)
+    this.#host.unwatch(no)
+  }
+}

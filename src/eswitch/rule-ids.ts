@@ -1,0 +1,109 @@
+/**
+ * The main thread's books of one eswitch's rules. A rule has an index into the shared statistics; an index is used again only after the worker has said that the rule is
+ * gone, so that the statistics of an old and a new rule never mix.
+ */
+import type { FlowStats } from '../datapath/contract.ts'
+import type { EswitchRule } from './contract.ts'
+import { type EswitchMemory, RS_BYTES, RS_PACKETS, RS_USED, RULE_STAT_WORDS } from './shared.ts'
+
+export class RuleIds {
+  readonly #memory: EswitchMemory
+  readonly #free: number[] = []
+  readonly #rules = new Map<number, { rule: EswitchRule; index: number }>()
+  readonly #dying = new Map<number, (final: FlowStats) => void>()
+  /** Last statistics of rules that were lost with their worker. */
+  readonly #lost = new Map<number, FlowStats>()
+
+  constructor(memory: EswitchMemory) {
+    this.#memory = memory
+    this.#refill()
+  }
+
+  get count(): number {
+    return this.#rules.size
+  }
+
+  ids(): Iterable<number> {
+    return this.#rules.keys()
+  }
+
+  get(id: number): { rule: EswitchRule; index: number } | undefined {
+    return this.#rules.get(id)
+  }
+
+  /** Index for a new rule, its statistics zero; -1 when all are in use. */
+  add(rule: EswitchRule): number {
+    const index = this.#free.pop()
+    if (index === undefined) return -1
+    this.#memory.ruleStats.fill(0, index * RULE_STAT_WORDS, (index + 1) * RULE_STAT_WORDS)
+    this.#memory.ruleFlags[index] = 0
+    this.#rules.set(rule.id, { rule, index })
+    this.#lost.delete(rule.id)
+    return index
+  }
+
+  replace(rule: EswitchRule): void {
+    this.#rules.get(rule.id)!.rule = rule
+  }
+
+  /** Starts a removal; returns the index to tell the worker, or -1 when there is no such rule: `gone` has been called then. */
+  remove(id: number, gone: (final: FlowStats) => void): number {
+    const known = this.#rules.get(id)
+    if (known === undefined) {
+      const last = this.#lost.get(id) ?? { packets: 0, bytes: 0, used: 0, tcpFlags: 0 }
+      this.#lost.delete(id)
+      gone(last)
+      return -1
+    }
+    this.#rules.delete(id)
+    this.#dying.set(known.index, gone)
+    return known.index
+  }
+
+  /** The worker has removed it. */
+  gone(index: number): void {
+    const listener = this.#dying.get(index)
+    if (listener === undefined) return
+    this.#dying.delete(index)
+    this.#free.push(index)
+    listener(this.#read(index))
+  }
+
+  stats(id: number, out: FlowStats): boolean {
+    const known = this.#rules.get(id)
+    const from = known ? this.#read(known.index) : this.#lost.get(id)
+    if (from === undefined) return false
+    Object.assign(out, from)
+    return true
+  }
+
+  /** The worker is gone, and all rules with it. Statistics can be asked for until the rule is put again or `forgetLost`. */
+  lose(): void {
+    for (const [id, { index }] of this.#rules) this.#lost.set(id, this.#read(index))
+    const finals = [...this.#dying].map(([index, listener]) => ({ listener, final: this.#read(index) }))
+    this.#rules.clear()
+    this.#dying.clear()
+    this.#refill()
+    for (const { listener, final } of finals) listener(final)
+  }
+
+  forgetLost(): void {
+    this.#lost.clear()
+  }
+
+  #refill(): void {
+    this.#free.length = 0
+    for (let i = this.#memory.ruleFlags.length - 1; i >= 0; i--) this.#free.push(i)
+  }
+
+  #read(index: number): FlowStats {
+    const s = index * RULE_STAT_WORDS
+    const stats = this.#memory.ruleStats
+    return {
+      packets: stats[s + RS_PACKETS]!,
+      bytes: stats[s + RS_BYTES]!,
+      used: stats[s + RS_USED]!,
+      tcpFlags: this.#memory.ruleFlags[index]!,
+    }
+  }
+}

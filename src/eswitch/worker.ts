@@ -1,0 +1,34 @@
+/** An eswitch's thread: a thin shell around core.ts. Started by spawn.ts. */
+import { workerData } from 'node:worker_threads'
+import { Poller } from '../port/poller.ts'
+import { runLoop } from '../port/thread.ts'
+import { createPortHost, signal } from '../port/worker-host.ts'
+import type { EswitchControl } from './control.ts'
+import { EswitchCore } from './core.ts'
+import type { EswitchWorkerData } from './spawn.ts'
+
+const data = workerData as EswitchWorkerData
+const { shared, port } = data
+const poller = new Poller(data.epoll, data.eventfd)
+const core = new EswitchCore(shared, {
+  ...createPortHost(shared.arena, shared.portStats, poller),
+  post: (event) => port.postMessage(event),
+  wakeDatapath: () => signal(data.datapathEventfd),
+})
+
+runLoop(
+  {
+    round: (now, ready, n) => {
+      poller.tick(now)
+      return core.round(now, ready, n)
+    },
+    sleep: () => core.sleep(),
+    awake: () => core.awake(),
+    control: (message) => core.control(message as EswitchControl),
+  },
+  poller,
+  data.eventfd,
+  shared.status,
+  port,
+)
+port.close()

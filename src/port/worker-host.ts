@@ -1,0 +1,40 @@
+/** What both workers tell their tier about descriptors: how to open, watch and rest ports. */
+import { native } from '../native/binding.ts'
+import type { Arena } from '../packet/slot.ts'
+import { PacketPort } from './afpacket.ts'
+import type { Port } from './contract.ts'
+import type { Poller } from './poller.ts'
+import { FdPort, type PortFd, TapPort } from './tap.ts'
+
+type Open = ({ readonly type: 'tap' | 'packet' } & PortFd) | { readonly type: 'object'; readonly port: Port }
+
+export interface PortHost {
+  openPort(no: number, name: string, open: Open): Port
+  watch(no: number, port: Port): void
+  unwatch(no: number): void
+  rewatch(no: number): void
+  fruitless(no: number, port: Port, now: number): void
+}
+
+export const createPortHost = (arena: Arena, stats: Float64Array, poller: Poller): PortHost => ({
+  openPort: (no, name, open) => {
+    if (open.type === 'tap') return new TapPort(name, no, open, arena, stats)
+    if (open.type === 'packet') return new PacketPort(name, no, open, arena, stats)
+    throw new Error(`port ${name}: a descriptor expected, objects do not cross threads`)
+  },
+  watch: (no, port) => poller.add(no, port.fd),
+  unwatch: (no) => poller.remove(no),
+  rewatch: (no) => poller.retry(no),
+  fruitless: (no, port, now) => {
+    if (poller.isSuspect(no) || (port instanceof FdPort && port.rxErrno !== 0)) poller.rest(no, now)
+  },
+})
+
+/** Signals another worker's eventfd; one that was closed meanwhile is nobody's. */
+export const signal = (eventfd: number): void => {
+  try {
+    native.eventfdSignal(eventfd)
+  } catch {
+    // Its worker is being replaced.
+  }
+}
