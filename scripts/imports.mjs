@@ -15,7 +15,8 @@ const RANKS = [
   ['lib'],
   ['native', 'packet'],
   ['flow'],
-  ['netlink', 'port', 'datapath', 'eswitch'],
+  ['netlink', 'port'],
+  ['datapath', 'eswitch'],
   ['tunnel', 'offload'],
   ['ofproto'],
   ['control'],
@@ -32,8 +33,8 @@ const SHARED = /\/(contract|profile|drop)\.ts$/
 const BINDING = 'src/native/binding.ts'
 const BINDING_USERS = /^src\/(native\/|port\/|netlink\/|(datapath|eswitch)\/worker[^/]*\.ts$|switch(\.ts$|\/))/
 
-/** The command line is a client: it names no tier. `tapswitch run` starts main. */
-const CLI_MAY = /^src\/(cli\/|lib\/|packet\/|flow\/|control\/client\.ts$|main\.ts$)/
+/** The command line is a client: it names no tier, only the control client and the shapes of its answers. `tapswitch run` starts main. */
+const CLI_MAY = /^src\/(cli\/|lib\/|packet\/|flow\/|control\/(client|replies)\.ts$|main\.ts$)/
 
 /** Third-party packages, and the only places that may import them. */
 const PACKAGES = new Map([

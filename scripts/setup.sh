@@ -140,7 +140,11 @@ set_up_switch() {
 
 # What the tests need on top.
 set_up_tests() {
+  local ovs_is_ours=''
   set_up_switch
-  need_debian make python3-scapy libpcap-dev openvswitch-common tshark clang-format
+  is_installed openvswitch-switch || ovs_is_ours=1
+  need_debian make python3-scapy libpcap-dev openvswitch-common openvswitch-switch tshark clang-format
+  # We want its programs, not its service at the next boot.
+  [ -z "$ovs_is_ours" ] || systemctl disable --quiet openvswitch-switch 2>/dev/null
   npm_ci "$top/test/system/kit" 'packages that only the system tests use (cap, raw-socket)'
 }

@@ -2,7 +2,7 @@
 import { writeFileSync } from 'node:fs'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { ControlError, callVerb } from '../../../src/control/client.ts'
+import { callVerb } from '../../../src/control/client.ts'
 import type { DpifReply, EswitchReply, FlowReply, OffloadReply, PortReply } from '../../../src/control/replies.ts'
 import type { Running, RunResult } from './process.ts'
 import { must, run } from './process.ts'
@@ -26,7 +26,7 @@ export class Daemon {
     this.process = process
   }
 
-  /** Starts the switch and resolves when its control socket answers. Rejects with its output when it ends instead. */
+  /** Starts the switch and resolves when it says that it is ready. Rejects with its output when it ends instead. */
   static async start(bed: Testbed, config: ConfigData, options: { args?: readonly string[] } = {}): Promise<Daemon> {
     const name = `switch${daemons++}`
     const control = bed.path(`${name}.ctl`)
@@ -34,24 +34,8 @@ export class Daemon {
     writeFileSync(configPath, JSON.stringify({ control, ...config }, null, 2))
     const running = bed.start([process.execPath, TAPSWITCH, 'run', '--config', configPath, ...(options.args ?? [])])
     const daemon = new Daemon(control, configPath, running)
-    await daemon.#ready(15_000)
+    await running.until(/^ready: /m, 15_000)
     return daemon
-  }
-
-  async #ready(timeout: number): Promise<void> {
-    const deadline = Date.now() + timeout
-    for (;;) {
-      try {
-        await callVerb(this.control, 'version', [])
-        return
-      } catch (error) {
-        if (!(error instanceof ControlError)) throw error
-        const why = this.process.running ? `no answer within ${timeout} ms` : 'it ended'
-        if (!this.process.running || Date.now() > deadline)
-          throw new Error(`the switch did not start: ${why}\n${this.output}`, { cause: error })
-      }
-      await delay(25)
-    }
   }
 
   get output(): string {

@@ -40,6 +40,7 @@ const VIOLATIONS = [
   ['upwards by export', 'src/packet/ip.ts', "export * from '../flow/key.ts'", 'flow is above packet'],
   ['upwards by import()', 'src/packet/arp.ts', "const x = await import('../flow/key.ts')", 'flow is above packet'],
   ['a sibling', 'src/eswitch/worker.ts', "import '../datapath/table.ts'", 'siblings'],
+  ['a tier from a port', 'src/port/tap.ts', "import '../datapath/contract.ts'", 'datapath is above port'],
   ['the addon', 'src/datapath/table.ts', "import '../native/binding.ts'", 'the addon is for'],
   ['a tier from the CLI', 'src/cli/show.ts', "import '../ofproto/bridge.ts'", 'cli may import only'],
   ['a package elsewhere', 'src/flow/mask.ts', "import { z } from 'zod'", 'the package zod belongs to'],

@@ -1,0 +1,95 @@
+import { existsSync, readdirSync } from 'node:fs'
+import { afterAll, describe, expect, it } from 'vitest'
+import { must, run } from '../kit/process.ts'
+import { Testbed } from '../kit/testbed.ts'
+
+const bed = new Testbed()
+afterAll(() => bed.close())
+
+const LABS = ['l2', 'vlan'] as const
+
+/** Namespaces of the lab that exist. */
+const guestsOf = (lab: string): string[] =>
+  existsSync('/run/netns') ? readdirSync('/run/netns').filter((name) => name.startsWith(`${lab}-`)) : []
+
+/** What is left of a lab: namespaces, its ledger, a process that reads its configuration. */
+const remains = async (lab: string): Promise<string[]> => {
+  const { stdout } = await run(['pgrep', '-af', `lab/${lab}/switch.yaml`])
+  const ledger = `/run/tapswitch-ledgers/lab-${lab}`
+  return [
+    ...guestsOf(lab),
+    ...stdout.split('\n').filter((line) => line !== ''),
+    ...(existsSync(ledger) ? [ledger] : []),
+  ]
+}
+
+describe.each(LABS)('lab %s', (lab) => {
+  it('meets all its expectations and leaves nothing', async () => {
+    const { code, stdout, stderr } = await run([`lab/${lab}/run`], { timeout: 110_000 })
+    expect(stdout + stderr).toMatch(new RegExp(`lab ${lab}: PASS \\(\\d+ expectations\\)\n$`))
+    expect(stdout).not.toContain('FAIL')
+    expect(code).toBe(0)
+    expect(await remains(lab)).toEqual([])
+  }, 120_000)
+})
+
+describe('a lab that is', () => {
+  it.each(['SIGINT', 'SIGTERM'] as const)('interrupted by %s leaves nothing', async (signal) => {
+    const lab = bed.start(['lab/l2/run'])
+    await lab.until(/vm0 -> vm1/, 30_000)
+    expect((await remains('l2')).length).toBeGreaterThan(5)
+    const { code } = await lab.stop(signal, 30_000)
+    expect(code).toBe(signal === 'SIGINT' ? 130 : 143)
+    expect(await remains('l2')).toEqual([])
+  })
+
+  it('killed is cleaned up by the next run, whichever it is', async () => {
+    const lab = bed.start(['lab/l2/run'])
+    await lab.until(/vm0 -> vm1/, 30_000)
+    // Its children hold its output open, so that the end is seen in /proc.
+    process.kill(lab.pid, 'SIGKILL')
+    expect((await remains('l2')).length).toBeGreaterThan(5)
+    const next = await must(['lab/vlan/run', '--down'])
+    expect(next).toContain('removed what an earlier run left behind: lab-l2')
+    expect(await remains('l2')).toEqual([])
+  })
+
+  it('kept can be entered and asked, stands while others are swept, and is replaced by a second run', async () => {
+    const first = await must(['lab/vlan/run', '--keep'], { timeout: 110_000 })
+    expect(first).toContain('enter a guest:    sudo ip netns exec vlan-a10 bash')
+    await must(['scripts/sweep'])
+    expect(await must(['ip', 'netns', 'exec', 'vlan-a10', 'ping', '-c', '1', '-W', '2', '10.3.10.2'])).toContain(
+      ' 0% packet',
+    )
+    const env = { TAPSWITCH_CONTROL: '/run/tapswitch/lab-vlan.ctl' }
+    expect(await must(['node', 'dist/cli/tapswitch.js', 'show'], { env })).toContain('vf0')
+    const second = bed.start(['lab/vlan/run'])
+    await second.until(/removed what an earlier run left behind: lab-vlan/, 30_000)
+    await second.until(/a10 -> 10\.3\.10\.2/, 30_000)
+    await second.stop('SIGTERM', 30_000)
+    expect(await remains('vlan')).toEqual([])
+  }, 150_000)
+
+  it('already running is not disturbed', async () => {
+    const lab = bed.start(['lab/l2/run'])
+    await lab.until(/vm0 -> vm1/, 30_000)
+    const { code, stderr } = await run(['lab/l2/run'])
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/lab l2 is being run by somebody else/) })
+    expect(lab.running).toBe(true)
+    await lab.stop('SIGTERM', 30_000)
+  })
+
+  it('not ours is not touched', async () => {
+    await must(['ip', 'netns', 'add', 'l2-vm2'])
+    try {
+      const { code, stderr } = await run(['lab/l2/run'])
+      expect({ code, stderr }).toEqual({
+        code: 1,
+        stderr: expect.stringMatching(/l2-vm2 is there already and not ours; remove it/),
+      })
+      expect(guestsOf('l2')).toEqual(['l2-vm2'])
+    } finally {
+      await must(['ip', 'netns', 'del', 'l2-vm2'])
+    }
+  })
+})
