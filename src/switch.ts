@@ -16,6 +16,7 @@ import { spawnEswitch } from './eswitch/thread.ts'
 import type { Clock } from './lib/clock.ts'
 import { Counters } from './lib/counters.ts'
 import type { Log } from './lib/log.ts'
+import { VERSION } from './lib/version.ts'
 import { OffloadModule } from './offload/module.ts'
 import { systemScheduler } from './offload/scheduler.ts'
 import { Ofproto } from './ofproto/ofproto.ts'
@@ -27,7 +28,6 @@ import { type EswitchPlan, type Plan, planOf, samePlan } from './switch/plan.ts'
 import { portReplies } from './switch/port-replies.ts'
 import { PortTable, type SwitchPort } from './switch/ports.ts'
 import { generateSwitchId } from './switch/switch-id.ts'
-import { VERSION } from './version.ts'
 
 export interface SwitchOptions {
   readonly clock: Clock

@@ -7,6 +7,7 @@ import { registerFdbVerbs } from './fdb.ts'
 import { registerFlowVerbs } from './flow.ts'
 import { registerOffloadVerbs } from './offload.ts'
 import { registerPortVerbs } from './port.ts'
+import { registerTraceVerbs } from './trace.ts'
 
 export const registerVerbs = (registry: VerbRegistry, view: SwitchView, version: string): void => {
   registerDaemonVerbs(registry, view, version)
@@ -15,4 +16,5 @@ export const registerVerbs = (registry: VerbRegistry, view: SwitchView, version:
   registerFlowVerbs(registry, view)
   registerOffloadVerbs(registry, view)
   registerPortVerbs(registry, view)
+  registerTraceVerbs(registry, view)
 }
