@@ -27,6 +27,8 @@ const lookedAt = (wc: Int32Array, subtable: Subtable, count: number): void => {
 export class Classifier {
   /** By `maskId`. */
   readonly #subtables = new Map<string, Subtable>()
+  /** The same by the mask's array, which most rules share with their subtable: saves making the id. */
+  readonly #byMask = new Map<Int32Array, Subtable>()
   /** By descending highest priority, unless `#stale`. */
   #order: Subtable[] = []
   #stale = false
@@ -48,16 +50,22 @@ export class Classifier {
     return this.#subtables.size
   }
 
-  /** Throws if a rule with its match and priority is there: a caller's mistake. */
+  #subtable(mask: Int32Array): Subtable | undefined {
+    return this.#byMask.get(mask) ?? this.#subtables.get(maskId(mask))
+  }
+
+  #addSubtable(mask: Int32Array): Subtable {
+    const subtable = new Subtable(mask, this.#nextSeq++)
+    this.#subtables.set(maskId(mask), subtable)
+    this.#byMask.set(mask, subtable)
+    this.#order.push(subtable)
+    this.#stale = true
+    return subtable
+  }
+
+  /** Throws if a rule with its match and priority is there: a caller's mistake. Nobody may write to its match any more. */
   insert(rule: Rule): void {
-    const id = maskId(rule.match.mask)
-    let subtable = this.#subtables.get(id)
-    if (subtable === undefined) {
-      subtable = new Subtable(rule.match.mask, this.#nextSeq++)
-      this.#subtables.set(id, subtable)
-      this.#order.push(subtable)
-      this.#stale = true
-    }
+    const subtable = this.#subtable(rule.match.mask) ?? this.#addSubtable(rule.match.mask)
     const before = subtable.maxPriority
     if (subtable.insert(rule)) this.#indexPrefixes(subtable, rule.match.key, true)
     if (subtable.maxPriority !== before) this.#stale = true
@@ -66,14 +74,14 @@ export class Classifier {
 
   /** Throws if it is not there: a caller's mistake. */
   remove(rule: Rule): void {
-    const id = maskId(rule.match.mask)
-    const subtable = this.#subtables.get(id)
+    const subtable = this.#subtable(rule.match.mask)
     if (subtable === undefined) throw new Error('rule is not in the classifier')
     const before = subtable.maxPriority
     if (subtable.remove(rule)) this.#indexPrefixes(subtable, rule.match.key, false)
     if (subtable.maxPriority !== before) this.#stale = true
     if (subtable.ruleCount === 0) {
-      this.#subtables.delete(id)
+      this.#subtables.delete(maskId(subtable.mask))
+      this.#byMask.delete(subtable.mask)
       this.#order = this.#order.filter((other) => other !== subtable)
     }
     this.#size--
@@ -81,7 +89,7 @@ export class Classifier {
 
   /** Puts a rule in the place of another with the same match and priority. */
   replace(rule: Rule, by: Rule): void {
-    const subtable = this.#subtables.get(maskId(rule.match.mask))
+    const subtable = this.#subtable(rule.match.mask)
     if (subtable === undefined) throw new Error('rule is not in the classifier')
     subtable.replace(rule, by)
   }
@@ -199,12 +207,12 @@ export class Classifier {
 
   /** The rule with exactly this match (canonical) and priority. */
   findStrict(match: Match, priority: number): Rule | null {
-    return this.#subtables.get(maskId(match.mask))?.findStrict(match, priority) ?? null
+    return this.#subtable(match.mask)?.findStrict(match, priority) ?? null
   }
 
   /** The mask array that the classifier already holds for an equal one, so that rules share it; else `mask`. */
   internMask(mask: Int32Array): Int32Array {
-    return this.#subtables.get(maskId(mask))?.mask ?? mask
+    return this.#subtable(mask)?.mask ?? mask
   }
 
   *rules(): Generator<Rule> {
