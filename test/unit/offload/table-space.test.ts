@@ -103,7 +103,37 @@ describe('a full table', () => {
   })
 })
 
+describe('who is first in line', () => {
+  test('gives up the place when it may not be offloaded any more', () => {
+    const { add, put, module, nic0, scheduler, code, clock } = createFull()
+    nic0.late = []
+    nic0.placeUntilGone = true
+    clock.advance(10 * SECOND)
+    const first = add(5)
+    const second = put(matchOf(2), [output(1)])
+    module.setPortPolicy(1, { enabled: false })
+    scheduler.drain()
+    expect([first, second].map(code)).toEqual(['policy', 'table-full'])
+    nic0.flush()
+    scheduler.drain()
+    expect([first, second].map(code)).toEqual(['policy', 'offloaded'])
+  })
+})
+
 describe('rebalance', () => {
+  test('a rule that is too young to have a rate is left alone', () => {
+    const { add, ids, put, module, traffic, scheduler, code } = createFull()
+    const hot = add(5)
+    traffic(hot, 100)
+    for (const id of ids) traffic(id, 50)
+    scheduler.advance(2900)
+    module.flowDel(ids[0]!)
+    const young = put(matchOf(2, 9), [output(1)])
+    scheduler.advance(100)
+    expect([young, hot].map(code)).toEqual(['offloaded', 'offloaded'])
+    expect(ids.slice(1).map(code)).toContain('table-full')
+  })
+
   test('every 3 s hotter flows take the places of colder ones', () => {
     const { add, ids, traffic, scheduler, code, module } = createFull()
     const waiting = [5, 6, 7].map(add)
