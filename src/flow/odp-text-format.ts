@@ -41,9 +41,7 @@ export const formatHeader = (name: HeaderName, { key, mask }: K.Match, verbose: 
     const full = m === fullMask(part)
     if (m === 0n && (!verbose || part.format === 'frag')) continue
     const value = formatPartValue(part.format, getField(key, part))
-    // frag is an enumeration: a mask of one bit still tells one word from the others.
-    const mustShowMask = part.format === 'frag' ? !full && getField(key, part) !== 0n : !full
-    out.push(`${part.name}=${value}${mustShowMask ? `/${formatPartMask(part.format, m)}` : ''}`)
+    out.push(`${part.name}=${value}${full ? '' : `/${formatPartMask(part.format, m)}`}`)
   }
   return `${name}(${out.join(',')})`
 }

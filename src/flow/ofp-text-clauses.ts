@@ -27,7 +27,7 @@ export const splitClauses = (text: string, base: number): Clause[] => {
       continue
     }
     const at = i
-    while (i < text.length && !/[\s,=:()]/.test(text[i]!)) i++
+    while (i < text.length && !/[\s,=:()]/.test(text[i]!)) i = text[i] === '"' ? afterQuote(text, i, base) : i + 1
     const key = text.slice(at, i)
     const next = text[i] ?? ''
     if (key === '') throw new FlowSyntaxError(`unexpected '${next}'`, base + at, next, 'a keyword')
@@ -54,15 +54,24 @@ const endOfValue = (text: string, from: number, base: number): number => {
   let i = from
   while (i < text.length && !SEPARATOR.test(text[i]!)) {
     if (text[i] === ')') throw new FlowSyntaxError("')' without '('", base + i, ')', 'a comma or the end')
-    i = text[i] === '(' ? closing(text, i + 1, base) + 1 : i + 1
+    if (text[i] === '"') i = afterQuote(text, i, base)
+    else i = text[i] === '(' ? closing(text, i + 1, base) + 1 : i + 1
   }
   return i
+}
+
+/** Index behind the quoted name that begins at `from`: names of ports may have any characters but quotes. */
+const afterQuote = (text: string, from: number, base: number): number => {
+  const end = text.indexOf('"', from + 1)
+  if (end < 0) throw new FlowSyntaxError('the quote is not closed', base + from, '"', "'\"' at the end of the name")
+  return end + 1
 }
 
 /** Index of the parenthesis that closes the one before `from`. */
 const closing = (text: string, from: number, base: number): number => {
   let depth = 1
   for (let i = from; i < text.length; i++) {
+    if (text[i] === '"') i = afterQuote(text, i, base) - 1
     if (text[i] === '(' && ++depth > MAX_NESTING) {
       throw new FlowSyntaxError('parentheses nested too deeply', base + i, '(', `at most ${MAX_NESTING} levels`)
     }

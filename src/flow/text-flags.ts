@@ -73,12 +73,13 @@ export interface ParsedFlags {
 /** Parses `syn|ack` (exact), `+syn-ack` (masked) or `0`. Numbers are for the caller. Returns what is wrong, as a string. */
 export const parseFlags = (names: FlagNames, text: string): ParsedFlags | string => {
   const bitOf = (name: string): number | undefined => names.find(([n]) => n === name)?.[1]
-  const unknown = (name: string): string => `unknown flag '${name}', one of ${names.map(([n]) => n).join(', ')} expected`
+  const unknown = (name: string): string =>
+    `unknown flag '${name}', one of ${names.map(([n]) => n).join(', ')} expected`
   if (text === '') return 'a flag expected'
   if (!/^[+-]/.test(text)) {
     let value = 0
     for (const name of text.split('|')) {
-      const bit = bitOf(name)
+      const bit = bitOf(name) ?? (/^0x[0-9a-f]{1,4}$/.test(name) ? Number(name) : undefined)
       if (bit === undefined) return unknown(name)
       value |= bit
     }

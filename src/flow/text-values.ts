@@ -24,7 +24,10 @@ export const parseEthernet = (text: string): bigint | undefined => {
 }
 
 export const formatEthernet = (value: bigint): string =>
-  value.toString(16).padStart(12, '0').replace(/..(?!$)/g, '$&:')
+  value
+    .toString(16)
+    .padStart(12, '0')
+    .replace(/..(?!$)/g, '$&:')
 
 export const parseIpv4 = (text: string): bigint | undefined => {
   if (!/^\d{1,3}(\.\d{1,3}){3}$/.test(text)) return undefined
