@@ -53,6 +53,17 @@ test('a rule without timeouts is not watched, one that is gone is no more', () =
   expect([expiry.size, expiry.take(1e9)]).toEqual([0, null])
 })
 
+test('many rules time out in the order of their times', () => {
+  const expiry = new Expiry()
+  const hard = (i: number): number => ((i * 7919) % 499) + 1
+  for (let i = 0; i < 499; i++) expiry.add(timed(0, hard(i), 0))
+  const order: number[] = []
+  for (let now = 1000; expiry.size > 0; now += 1000) {
+    for (let due = expiry.take(now); due !== null; due = expiry.take(now)) order.push(due.rule.hardTimeout * 1000 - now)
+  }
+  expect(order).toEqual(Array.from({ length: 499 }, () => 0))
+})
+
 test('a tick without anything due looks at one rule, however many there are', () => {
   const expiry = new Expiry()
   for (let i = 0; i < 1000; i++) {

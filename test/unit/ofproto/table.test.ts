@@ -117,6 +117,7 @@ describe('add', () => {
     spec.match.key.fill(9)
     expect(tables.lookup(0, key({ in_port: 1 }), null)).toBe(rule)
     expect(rule.match.key[40]).toBe(0)
+    expect(rule.match).toEqual(parseFlow('in_port=1,actions=1').match)
     expect(tables.lookup(0, key({ in_port: 9 }), null)).toBeNull()
   })
 
@@ -203,6 +204,8 @@ describe('modify', () => {
     expect(old.mod('in_port=1,actions=1')).toEqual({ modified: 0, added: 1 })
     expect(old.mod('priority=3,in_port=1,actions=1', true)).toEqual({ modified: 0, added: 1 })
     expect(old.dump()).toHaveLength(2)
+    expect(old.mod('table=255,in_port=7,actions=1')).toEqual({ modified: 0, added: 1 })
+    expect(old.dump('in_port=7')).toEqual(['0:32768 in_port=7 -> output:1'])
     const current = setup({ semantics: OF13 })
     expect(current.mod('in_port=1,actions=1')).toEqual({ modified: 0, added: 0 })
     expect(current.dump()).toEqual([])
