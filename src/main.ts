@@ -47,21 +47,19 @@ export const main = async (options: MainOptions): Promise<void> => {
   const signals = ['SIGINT', 'SIGTERM'] as const
   for (const signal of signals) process.on(signal, () => stop(signal))
 
-  const tapswitch = new Switch({ clock: systemClock, log, configFile: options.config, stop: () => stop('exit') })
+  const tapswitch = await Switch.start({ clock: systemClock, log, configFile: options.config, stop }, config)
   process.on('SIGHUP', () => {
     tapswitch.reload().then(
-      (done) => log.info('configuration re-read', { changes: done }),
+      (changes) => log.info('configuration re-read', { changes }),
       (error: unknown) =>
         log.error(error instanceof ConfigError ? 'configuration refused, the old one stays' : 'reload failed', {
           error: (error as Error).message,
         }),
     )
   })
-  try {
-    await tapswitch.start(config)
-    process.stdout.write(`ready: ${config.control}\n`)
-    log.info('stopping', { why: await stopped })
-  } finally {
-    await tapswitch.stop()
-  }
+  process.stdout.write(`ready: ${config.control}\n`)
+  const why = await stopped
+  log.info('stopping', { why })
+  await tapswitch.stop()
+  if (why === 'datapath lost') process.exitCode = 1
 }

@@ -9,10 +9,10 @@ import { VerbRegistry } from './control/registry.ts'
 import { UnixctlServer } from './control/unixctl.ts'
 import type { SwitchView } from './control/verbs/context.ts'
 import { registerVerbs } from './control/verbs/index.ts'
-import { DatapathThread } from './datapath/thread.ts'
+import { type RunningDatapath, startDatapath } from './datapath/spawn.ts'
 import { EswitchClient } from './eswitch/client.ts'
 import { loadProfile } from './eswitch/profile-file.ts'
-import { spawnEswitch } from './eswitch/thread.ts'
+import { eswitchWorkers } from './eswitch/spawn.ts'
 import type { Clock } from './lib/clock.ts'
 import { Counters } from './lib/counters.ts'
 import type { Log } from './lib/log.ts'
@@ -34,18 +34,20 @@ export interface SwitchOptions {
   readonly log: Log
   /** Read again by `reload`. */
   readonly configFile: string
-  /** Called by the verb `exit`. */
-  readonly stop: () => void
+  /** Called by the verb `exit`, and when the switch cannot go on. */
+  readonly stop: (why: string) => void
 }
 
 /** Eswitches' heartbeats and the averages of counters are looked at so often. */
 const TICK_MS = 250
+/** The flow limit that a reload may raise to, unless the file asked for more at the start. */
+const DEFAULT_FLOWS = 200_000
 const NO_PLAN: Plan = { eswitches: [], ports: [], bridges: [] }
 
 export class Switch {
   readonly #o: SwitchOptions
   readonly #log: Log
-  readonly #datapath: DatapathThread
+  readonly #datapath: RunningDatapath
   readonly #offload: OffloadModule
   readonly #ofproto: Ofproto
   readonly #udpif: Udpif
@@ -61,12 +63,12 @@ export class Switch {
   /** Reloads happen one after the other. */
   #reloading: Promise<unknown> = Promise.resolve()
 
-  constructor(options: SwitchOptions) {
+  private constructor(options: SwitchOptions, datapath: RunningDatapath) {
     this.#o = options
     this.#log = options.log
     const { clock } = options
-    this.#datapath = new DatapathThread()
-    const { client } = this.#datapath
+    this.#datapath = datapath
+    const { client } = datapath
     client.onWarning((text) => this.#log.warnLimited('datapath', { text }))
     this.#offload = new OffloadModule(client, { clock, scheduler: systemScheduler })
     this.#ofproto = new Ofproto(clock)
@@ -87,9 +89,26 @@ export class Switch {
     registerCoverage(this.#coverage, client, this.#udpif, () => this.#portStats())
   }
 
-  /** Rejects with one clear Error; `stop` must be called all the same. */
-  async start(config: Config): Promise<void> {
-    await this.#datapath.start()
+  /** Resolves when the switch forwards and its control socket answers. Rejects with one clear Error; then nothing is left of it. */
+  static async start(options: SwitchOptions, config: Config): Promise<Switch> {
+    const datapath = await startDatapath({
+      flows: Math.max(config.datapath['flow-limit'], DEFAULT_FLOWS),
+      onDeath: (error) => {
+        options.log.error('the datapath worker is lost', { error: error.message })
+        options.stop('datapath lost')
+      },
+    })
+    const made = new Switch(options, datapath)
+    try {
+      await made.#start(config)
+      return made
+    } catch (error) {
+      await made.stop()
+      throw error
+    }
+  }
+
+  async #start(config: Config): Promise<void> {
     this.#udpif.start()
     await this.#apply(config)
     const registry = new VerbRegistry()
@@ -184,7 +203,7 @@ export class Switch {
       switchId: plan.switchId ?? generateSwitchId(plan.name),
       profile,
       datapath: this.#datapath.client,
-      spawn: spawnEswitch,
+      spawn: eswitchWorkers(plan.name, this.#datapath.eventfd),
       clock: this.#o.clock,
     })
     eswitch.onState((state) => {
@@ -249,7 +268,7 @@ export class Switch {
       restarts: (name) => this.#eswitch(name).restarts,
       setPortAdmin: (port, up) => this.#ports.setAdmin(port, up),
       reload: () => this.reload(),
-      stop: () => this.#o.stop(),
+      stop: () => this.#o.stop('exit'),
     }
   }
 }
