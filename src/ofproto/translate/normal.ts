@@ -87,8 +87,8 @@ const outputNormal = (x: Xlate, bundle: Bundle, tags: Tags, outputTo: OutputTo):
   let outer = out[0]
   const tagged = (flow[K_VLAN0]! & VLAN_CFI) !== 0
   if (config.priorityTags !== 'never') outer = { ...outer, pcp: tagged ? flow[K_VLAN0]! & PCP : 0 }
-  // With no VLAN, the priority alone decides whether a tag stays.
-  if (tagged && outer.vid === 0) x.look(K_VLAN0, PCP)
+  // The priority moves to another tag, or, with no VLAN, decides alone whether the tag stays.
+  if (tagged && (config.priorityTags !== 'never' || (outer.vid === 0 && out[1].tpid === 0))) x.look(K_VLAN0, PCP)
   const words = tagWords([outer, out[1], out[2]], config.priorityTags)
   if (words[2] !== 0) {
     x.reporter?.warn('more than two VLAN tags, skipping output')

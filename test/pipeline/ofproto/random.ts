@@ -2,6 +2,7 @@
 import fc from 'fast-check'
 import { extract } from '../../../src/flow/extract.ts'
 import { createKey, K_IN_PORT } from '../../../src/flow/key.ts'
+import type { VlanSpec } from '../../../src/ofproto/vlan.ts'
 import { frame } from './kit.ts'
 
 const MACS = [0x020000000001, 0x020000000002, 0x020000000003, 0xffffffffffff, 0x0180c2000001]
@@ -62,14 +63,16 @@ export const packetKey: fc.Arbitrary<Int32Array> = fc
     return key
   })
 
+/** Most fields of most rules are not matched, so that packets find rules. */
+const OPEN = Array<string>(8).fill('')
+
 const matchText = fc
   .tuple(
-    pick('', '', 'in_port=1', 'in_port=2'),
-    pick('', '', 'dl_vlan=10', 'vlan_tci=0', 'dl_vlan_pcp=3', 'vlan_tci=0x1000/0x1000', 'vlan_tci=0x100a/0x100f'),
-    pick('', '', 'dl_src=02:00:00:00:00:01', 'dl_dst=02:00:00:00:00:02', 'dl_dst=01:00:00:00:00:00/01:00:00:00:00:00'),
+    pick(...OPEN, 'in_port=1', 'in_port=2'),
+    pick(...OPEN, 'dl_vlan=10', 'vlan_tci=0', 'dl_vlan_pcp=3', 'vlan_tci=0x1000/0x1000', 'vlan_tci=0x100a/0x100f'),
+    pick(...OPEN, 'dl_src=02:00:00:00:00:01', 'dl_dst=02:00:00:00:00:02', 'dl_dst=01:00:00:00:00:00/01:00:00:00:00:00'),
     pick(
-      '',
-      '',
+      ...OPEN,
       'ip',
       'ip,nw_src=10.0.0.1',
       'ip,nw_dst=10.0.0.0/31',
@@ -84,7 +87,7 @@ const matchText = fc
       'ip,nw_frag=no',
       'ip,nw_tos=184',
     ),
-    pick('', '', '', 'reg0=1', 'metadata=1', 'reg1=0x10/0xf0'),
+    pick(...OPEN, 'reg0=1', 'metadata=1', 'reg1=0x10/0xf0'),
   )
   .map((parts) => parts.filter((part) => part !== '').join(','))
 
@@ -162,3 +165,16 @@ export const ruleTexts: fc.Arbitrary<string[]> = fc
       return `table=${table},priority=${i},${match === '' ? '' : `${match},`}actions=${list}`
     }),
   )
+
+export const vlanSpec: fc.Arbitrary<VlanSpec> = fc.constantFrom<VlanSpec>(
+  {},
+  { tag: 10 },
+  { tag: 20 },
+  { trunks: [10, 20] },
+  { vlanMode: 'native-tagged', tag: 10 },
+  { vlanMode: 'native-untagged', tag: 10 },
+  { vlanMode: 'native-untagged', tag: 20, priorityTags: 'if-nonzero' },
+  { tag: 10, priorityTags: 'always' },
+  { vlanMode: 'dot1q-tunnel', tag: 20 },
+  { vlanMode: 'dot1q-tunnel', tag: 10, cvlans: [10] },
+)

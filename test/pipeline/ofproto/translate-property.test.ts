@@ -14,7 +14,7 @@ import { translate } from '../../../src/ofproto/translate/translate.ts'
 import { datapathMask } from '../../../src/ofproto/translate/wildcards.ts'
 import { matchOf } from '../../../src/ofproto/upcall.ts'
 import type { VlanSpec } from '../../../src/ofproto/vlan.ts'
-import { packetKey, ruleTexts } from './random.ts'
+import { packetKey, ruleTexts, vlanSpec } from './random.ts'
 
 const add = (bridge: Bridge, texts: readonly string[]): void => {
   for (const text of texts) {
@@ -31,19 +31,6 @@ const add = (bridge: Bridge, texts: readonly string[]): void => {
     }
   }
 }
-
-const vlanSpec: fc.Arbitrary<VlanSpec> = fc.constantFrom<VlanSpec>(
-  {},
-  { tag: 10 },
-  { tag: 20 },
-  { trunks: [10, 20] },
-  { vlanMode: 'native-tagged', tag: 10 },
-  { vlanMode: 'native-untagged', tag: 10 },
-  { vlanMode: 'native-untagged', tag: 20, priorityTags: 'if-nonzero' },
-  { tag: 10, priorityTags: 'always' },
-  { vlanMode: 'dot1q-tunnel', tag: 20 },
-  { vlanMode: 'dot1q-tunnel', tag: 10, cvlans: [10] },
-)
 
 interface World {
   readonly ofproto: Ofproto
