@@ -37,6 +37,20 @@ export const ofctlParse = (rule: string): OracleAnswer => {
   }
 }
 
+/** The same for many rules at once, which must all be right. */
+export const ofctlParseAll = (rules: readonly string[]): string[] => {
+  const { stdout, stderr, status } = spawnSync('ovs-ofctl', ['parse-flows', '-'], {
+    encoding: 'utf8',
+    input: `${rules.join('\n')}\n`,
+    maxBuffer: 1 << 26,
+  })
+  if (status !== 0) throw new Error(stderr)
+  return stdout
+    .split('\n')
+    .filter((line) => line.includes('FLOW_MOD'))
+    .map((line) => line.replace(/^.*\): ADD ?/, '').replace(/(^|,)eth,/, '$1'))
+}
+
 /** Ours, in the words of ovs-ofctl's printout of a message. */
 export const asFlowMod = (spec: FlowSpec): string => {
   const words: string[] = []

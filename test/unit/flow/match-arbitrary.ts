@@ -43,7 +43,7 @@ const frag: fc.Arbitrary<Step> = fc.constantFrom([0n, 3n], [1n, 1n], [1n, 3n], [
 
 /** Some of these steps, each with even odds. */
 const some = (...steps: fc.Arbitrary<Step>[]): fc.Arbitrary<Step> =>
-  fc.tuple(...steps.map((step) => fc.option(step, { nil: undefined }))).map((chosen) => (m) => {
+  fc.tuple(...steps.map((step) => fc.option(step, { nil: undefined, freq: 1 }))).map((chosen) => (m) => {
     for (const step of chosen) step?.(m)
   })
 
