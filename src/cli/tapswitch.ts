@@ -15,6 +15,7 @@ interface Common {
 
 const program = new Command('tapswitch')
   .description('A flow-based Ethernet switch in user space with an emulated SR-IOV eswitch.')
+  .enablePositionalOptions()
   .showHelpAfterError('(tapswitch --help lists the commands)')
 
 /** A verb that talks to a running switch. */
@@ -77,8 +78,6 @@ client('appctl <verb> [args...]', 'any verb of the control socket (list-commands
     if (o.json) printJson(await fetchData(o.control, verb, args))
     else process.stdout.write(await fetchText(o.control, verb, args))
   })
-program.enablePositionalOptions()
-
 program
   .command('parse-pcap <file>')
   .description('print the flow of each frame of a capture, one line each, as ovs-ofctl parse-pcap does')

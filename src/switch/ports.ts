@@ -19,7 +19,8 @@ export interface SwitchPort {
   /** The kernel side as last heard of; undefined after it has gone. */
   link: Link | undefined
   adminUp: boolean
-  readonly unsubscribe: () => void
+  /** Ends following the link. */
+  unsubscribe: () => void
 }
 
 export interface PortTableOptions {
@@ -70,10 +71,12 @@ export class PortTable {
         opened,
         link: opened.link,
         adminUp: true,
-        unsubscribe: namespace.links.subscribe(opened.ifindex, (link) => this.#follow(port, link)),
+        unsubscribe: () => {},
       }
       this.#byName.set(plan.name, port)
-      this.#mtu(port, port.link?.mtu ?? 0)
+      this.#mtu(port, opened.link.mtu)
+      // Last: it calls back at once with what has changed since the port was opened.
+      port.unsubscribe = namespace.links.subscribe(opened.ifindex, (link) => this.#follow(port, link))
       return port
     } catch (error) {
       if (opened) native.close(opened.fd)
