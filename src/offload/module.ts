@@ -6,9 +6,9 @@
  * new or changed flow reaches the datapath first; a flow that goes leaves the eswitch first.
  *
  * Statistics of a flow are those of the datapath plus those of every rule that ever carried it. Refused flows are offered again by the events that their
- * verdicts name (retry-index.ts), in slices; a full table is rebalanced by rates every few seconds (rebalance.ts).
+ * verdicts name (retry-index.ts), in slices; a full table is rebalanced by rates every few seconds (rebalance.ts). placement.ts decides about one flow,
+ * ledger.ts keeps the verdicts; here is what happens when.
  */
-
 import type { DpFlow, Dpif, FlowStats } from '../datapath/contract.ts'
 import type { Eswitch, EswitchState } from '../eswitch/contract.ts'
 import { K_IN_PORT, type Match } from '../flow/key.ts'
@@ -18,16 +18,16 @@ import { Carrier } from './carrier.ts'
 import type { CheckView } from './checks/contract.ts'
 import { runChecks } from './checks/index.ts'
 import { outputPorts } from './checks/outputs.ts'
-import { worker } from './checks/worker.ts'
 import { DpifDecorator } from './decorator.ts'
-import { DEFAULT_REBALANCE, findVictim, type RebalanceOptions, rebalance } from './rebalance.ts'
-import { FlowRecord } from './record.ts'
-import { RetryIndex, retryKey } from './retry-index.ts'
-import { createStats, RuleAccount } from './rule-account.ts'
+import { Ledger, refused } from './ledger.ts'
+import { Placement, tableFull } from './placement.ts'
+import { DEFAULT_REBALANCE, type RebalanceOptions, rebalance } from './rebalance.ts'
+import type { FlowRecord } from './record.ts'
+import { retryKey } from './retry-index.ts'
 import type { Scheduler } from './scheduler.ts'
 import { type OffloadSummary, summarise } from './show.ts'
 import { type Job, Slices } from './slices.ts'
-import type { CheckName, Refusal, Refused, RetryEvent, Verdict } from './verdict.ts'
+import type { RetryEvent, Verdict } from './verdict.ts'
 
 export interface OffloadOptions {
   readonly clock: Clock
@@ -45,22 +45,17 @@ export interface FlowVerdict {
   readonly verdict: Verdict
 }
 
-const UNDECIDED: Refusal = { check: 'policy', what: 'new', detail: 'not yet decided', retryOn: [] }
+const spaceKey = (carrier: Carrier): string => retryKey('table-space', carrier.eswitch.name)
 
 export class OffloadModule extends DpifDecorator {
   readonly #clock: Clock
   readonly #slices: Slices
   readonly #rebalance: RebalanceOptions
-  readonly #records = new Map<number, FlowRecord>()
-  readonly #carriers = new Map<string, Carrier>()
-  readonly #retry = new RetryIndex()
-  readonly #portsOff = new Set<number>()
-  /** Flows by verdict now: a check's name, or 'offloaded'. */
-  readonly #now = new Map<CheckName | 'offloaded', number>()
-  /** Decisions against flows for which no eswitch was asked, since the start. */
-  readonly #refusals = new Map<CheckName, number>()
-  readonly #scratch = createStats()
+  readonly #ledger: Ledger
+  readonly #placement: Placement
   readonly #view: CheckView
+  readonly #carriers = new Map<string, Carrier>()
+  readonly #portsOff = new Set<number>()
   readonly #stopTimer: () => void
   #enabled: boolean
 
@@ -70,6 +65,7 @@ export class OffloadModule extends DpifDecorator {
     this.#enabled = options.enabled ?? true
     this.#slices = new Slices(options.scheduler, options.slice ?? 128)
     this.#rebalance = { ...DEFAULT_REBALANCE, ...options.rebalance }
+    this.#ledger = new Ledger(options.clock)
     const self = this
     this.#view = {
       get enabled() {
@@ -80,6 +76,18 @@ export class OffloadModule extends DpifDecorator {
       eswitchOf: (no) => this.#carrierOf(no)?.eswitch,
       retiring: (eswitch, id) => this.#carriers.get(eswitch.name)?.retiring.has(id) ?? false,
     }
+    this.#placement = new Placement({
+      dpif: inner,
+      clock: options.clock,
+      ledger: this.#ledger,
+      view: this.#view,
+      rebalance: this.#rebalance,
+      carrier: (eswitch) => this.#carriers.get(eswitch.name)!,
+      ruleGone: (carrier, id) => {
+        this.#raiseKey(retryKey('rule-gone', carrier.eswitch.name, id))
+        this.#fill(carrier)
+      },
+    })
     this.#stopTimer = options.scheduler.every(this.#rebalance.everyMs, () => this.#rebalanceAll())
     for (const eswitch of options.eswitches ?? []) this.addEswitch(eswitch)
   }
@@ -93,27 +101,16 @@ export class OffloadModule extends DpifDecorator {
 
   override flowPut(flow: DpFlow): void {
     this.inner.flowPut(flow)
-    let record = this.#records.get(flow.id)
-    if (record) record.flow = flow
-    else {
-      const now = this.#clock.now()
-      record = new FlowRecord(flow, { state: 'refused', since: now, ...UNDECIDED }, now)
-      this.#records.set(flow.id, record)
-      this.#count(record.verdict, 1)
-    }
-    this.#decide(record, true)
+    this.#placement.decide(this.#ledger.enter(flow), true)
   }
 
   override flowDel(id: number, gone?: (final: FlowStats) => void): void {
-    const record = this.#records.get(id)
+    const record = this.#ledger.get(id)
     if (!record) {
       this.inner.flowDel(id, gone)
       return
     }
-    this.#records.delete(id)
-    this.#retry.remove(record)
-    this.#count(record.verdict, -1)
-    record.deleted = true
+    this.#ledger.strike(record)
     for (const { successors } of this.#carriers.values()) successors.delete(record)
     let final: FlowStats | undefined
     const finish = (): void => {
@@ -122,7 +119,7 @@ export class OffloadModule extends DpifDecorator {
       gone?.(final)
     }
     record.onSettled = finish
-    if (record.carrier) this.#retire(record)
+    if (record.carrier) this.#placement.retire(record)
     this.inner.flowDel(id, (stats) => {
       final = { ...stats }
       finish()
@@ -131,11 +128,8 @@ export class OffloadModule extends DpifDecorator {
 
   /** Of the datapath and of every rule that carries or carried the flow. */
   override flowStats(id: number, out: FlowStats): boolean {
-    const record = this.#records.get(id)
-    if (!record || !this.inner.flowStats(id, out)) return false
-    this.#readRule(record)
-    record.addCarried(out)
-    return true
+    const record = this.#ledger.get(id)
+    return record !== undefined && this.#placement.stats(record, out)
   }
 
   /** Also waits for offers that are still to be made. */
@@ -162,8 +156,8 @@ export class OffloadModule extends DpifDecorator {
     const carrier = this.#carriers.get(name)
     if (!carrier) return
     this.#carriers.delete(name)
-    for (const record of [...this.#records.values()])
-      if (record.carrier === carrier || record.verdict.eswitch === name) this.#decide(record, false)
+    for (const record of [...this.#ledger.records()])
+      if (record.carrier === carrier || record.verdict.eswitch === name) this.#placement.decide(record, false)
   }
 
   /** A port was added, is about to be removed, or is now on another eswitch. */
@@ -185,7 +179,7 @@ export class OffloadModule extends DpifDecorator {
   setPolicy(policy: { readonly enabled: boolean }): void {
     if (this.#enabled === policy.enabled) return
     this.#enabled = policy.enabled
-    this.#policyChanged(this.#enabled, () => true)
+    this.#policyChanged(policy.enabled, () => true)
   }
 
   /** The same for the flows that enter by one port. */
@@ -203,21 +197,22 @@ export class OffloadModule extends DpifDecorator {
   // Introspection.
 
   verdict(flowId: number): Verdict | undefined {
-    return this.#records.get(flowId)?.verdict
+    return this.#ledger.get(flowId)?.verdict
   }
 
-  /** True when the flow's rule has been armed and frames leave by it. */
+  /** True when the flow's rule is more than armed: frames leave by it. */
   active(flowId: number): boolean {
-    return this.#records.get(flowId)?.carrier?.eswitch.ruleActive(flowId) ?? false
+    return this.#ledger.get(flowId)?.carrier?.eswitch.ruleActive(flowId) ?? false
   }
 
   *list(): Generator<FlowVerdict> {
-    for (const { flow, verdict } of this.#records.values()) yield { flow, verdict }
+    for (const { flow, verdict } of this.#ledger.records()) yield { flow, verdict }
   }
 
   summary(): OffloadSummary {
-    return summarise(this.#enabled, this.#now, this.#refusals, this.#carriers.values(), (carrier) =>
-      this.#retry.count(retryKey('table-space', carrier.eswitch.name)),
+    const { now, refusals } = this.#ledger
+    return summarise(this.#enabled, now, refusals, this.#carriers.values(), (carrier) =>
+      this.#ledger.waitingCount(spaceKey(carrier)),
     )
   }
 
@@ -226,129 +221,10 @@ export class OffloadModule extends DpifDecorator {
     const since = this.#clock.now()
     const result = runChecks({ id: -1, match, actions, inPort: match.key[K_IN_PORT]! }, this.#view)
     if ('refusal' in result) return refused(result.refusal, result.asked?.name, since)
-    const carrier = this.#carriers.get(result.eswitch.name)!
-    if (!carrier.hasRoom) return refused(tableFull(carrier), result.eswitch.name, since)
-    return { state: 'offloaded', eswitch: result.eswitch.name, rule: -1, since }
-  }
-
-  // Decisions.
-
-  #carrierOf(no: number): Carrier | undefined {
-    for (const carrier of this.#carriers.values()) if (carrier.eswitch.hasPort(no)) return carrier
-    return undefined
-  }
-
-  /** Makes verdict and rule agree. `changed`: match or actions may differ from those of the rule. */
-  #decide(record: FlowRecord, changed: boolean): void {
-    const result = runChecks(record, this.#view)
-    if ('refusal' in result) {
-      if (record.carrier) this.#retire(record)
-      this.#refuse(record, result.refusal, result.asked?.name)
-      return
-    }
-    const carrier = this.#carriers.get(result.eswitch.name)!
-    if (record.carrier === carrier && !changed) return
-    if (record.carrier && record.carrier !== carrier) this.#retire(record)
-    this.#offer(record, carrier)
-  }
-
-  #offer(record: FlowRecord, carrier: Carrier): void {
-    let answer = this.#rulePut(record, carrier)
-    if (answer === 'full' && !record.carrier && !carrier.hasRoom && !carrier.successors.has(record)) {
-      const victim = findVictim(carrier, record, this.#clock.now(), this.#rebalance, (r) => this.#sample(r))
-      if (victim) {
-        this.#evict(victim, record)
-        answer = this.#rulePut(record, carrier)
-        if (answer === 'full') carrier.successors.add(record)
-      }
-    }
-    if (answer === 'ok') return
-    if (record.carrier) this.#retire(record)
-    if (answer === 'full') this.#refuse(record, tableFull(carrier), carrier.eswitch.name)
-    else this.#refuse(record, workerGone(record, carrier, this.#view), carrier.eswitch.name)
-  }
-
-  #rulePut(record: FlowRecord, carrier: Carrier): ReturnType<Eswitch['rulePut']> {
-    const { id, match, actions } = record
-    if (record.carrier === carrier) {
-      this.#readRule(record)
-      const answer = carrier.eswitch.rulePut({ id, match, actions })
-      if (answer === 'ok') {
-        record.account!.replaced()
-        carrier.replacements++
-      }
-      return answer
-    }
-    const answer = carrier.eswitch.rulePut({ id, match, actions })
-    if (answer !== 'ok') return answer
-    record.carrier = carrier
-    record.account = new RuleAccount()
-    record.active = this.#clock.now()
-    carrier.carried.add(record)
-    carrier.successors.delete(record)
-    carrier.insertions++
-    this.#setVerdict(record, { state: 'offloaded', eswitch: carrier.eswitch.name, rule: id, since: this.#clock.now() })
-    return answer
-  }
-
-  /** Asks the eswitch to drop the flow's rule. The caller gives the flow its new verdict. */
-  #retire(record: FlowRecord): void {
-    const carrier = record.carrier!
-    const account = record.account!
-    this.#readRule(record)
-    record.carrier = undefined
-    record.account = undefined
-    record.leaving.add(account)
-    carrier.carried.delete(record)
-    carrier.retiring.add(record.id)
-    const { id } = record
-    carrier.eswitch.ruleDel(id, (final) => {
-      account.read(final)
-      record.settle(account)
-      carrier.retiring.delete(id)
-      this.#raiseKey(retryKey('rule-gone', carrier.eswitch.name, id))
-      this.#fill(carrier)
-      record.onSettled?.()
-    })
-  }
-
-  #evict(victim: FlowRecord, by: FlowRecord): void {
-    const carrier = victim.carrier!
-    carrier.evictions++
-    this.#retire(victim)
-    const detail = `its rule was evicted in favour of flow ${by.id}: the table of eswitch ${carrier.eswitch.name} is full and this was the least used of those looked at`
-    this.#refuse(
-      victim,
-      { check: 'table-full', what: 'evicted', detail, retryOn: ['table-space'] },
-      carrier.eswitch.name,
-    )
-  }
-
-  #refuse(record: FlowRecord, refusal: Refusal, eswitch: string | undefined): void {
-    const carrier = eswitch === undefined ? undefined : this.#carriers.get(eswitch)
-    if (carrier) carrier.countRefusal(refusal.check)
-    else this.#refusals.set(refusal.check, (this.#refusals.get(refusal.check) ?? 0) + 1)
-    const old = record.verdict
-    const same =
-      old.state === 'refused' &&
-      old.check === refusal.check &&
-      old.what === refusal.what &&
-      old.eswitch === eswitch &&
-      old.detail === refusal.detail
-    if (!same) this.#setVerdict(record, refused(refusal, eswitch, this.#clock.now()))
-  }
-
-  #setVerdict(record: FlowRecord, verdict: Verdict): void {
-    this.#count(record.verdict, -1)
-    this.#count(verdict, 1)
-    this.#retry.remove(record)
-    record.verdict = verdict
-    if (verdict.state === 'refused') this.#retry.add(record, verdict)
-  }
-
-  #count(verdict: Verdict, by: number): void {
-    const name = verdict.state === 'offloaded' ? 'offloaded' : verdict.check
-    this.#now.set(name, (this.#now.get(name) ?? 0) + by)
+    const { name } = result.eswitch
+    const carrier = this.#carriers.get(name)!
+    if (!carrier.hasRoom) return refused(tableFull(carrier), name, since)
+    return { state: 'offloaded', eswitch: name, rule: -1, since }
   }
 
   // Deferred work.
@@ -356,36 +232,36 @@ export class OffloadModule extends DpifDecorator {
   *#again(records: Iterable<FlowRecord>, stillWaits?: string): Job {
     for (const record of records) {
       if (!record.deleted && (stillWaits === undefined || record.waitsFor.includes(stillWaits)))
-        this.#decide(record, false)
+        this.#placement.decide(record, false)
       yield
     }
   }
 
   #raiseKey(key: string): void {
-    const waiting = [...this.#retry.waiting(key)]
+    const waiting = [...this.#ledger.waiting(key)]
     if (waiting.length > 0) this.#slices.add(this.#again(waiting, key))
   }
 
   #policyChanged(enabled: boolean, concerned: (record: FlowRecord) => boolean): void {
     if (enabled) this.raise('policy')
-    else this.#slices.add(this.#again([...this.#records.values()].filter(concerned)))
+    else this.#slices.add(this.#again([...this.#ledger.records()].filter(concerned)))
   }
 
   /** Gives free places to those who wait, oldest first. */
   #fill(carrier: Carrier): void {
-    const key = retryKey('table-space', carrier.eswitch.name)
-    if (carrier.filling || this.#retry.count(key) === 0) return
+    const key = spaceKey(carrier)
+    if (carrier.filling || this.#ledger.waitingCount(key) === 0) return
     carrier.filling = true
     this.#slices.add(this.#fillJob(carrier, key))
   }
 
   *#fillJob(carrier: Carrier, key: string): Job {
     while (carrier.hasRoom) {
-      const record = first(carrier.successors) ?? first(this.#retry.waiting(key))
+      const record = first(carrier.successors) ?? first(this.#ledger.waiting(key))
       if (!record) break
       carrier.successors.delete(record)
       if (!record.deleted && record.waitsFor.includes(key)) {
-        this.#decide(record, false)
+        this.#placement.decide(record, false)
         if (record.waitsFor.includes(key)) break
       }
       yield
@@ -395,88 +271,31 @@ export class OffloadModule extends DpifDecorator {
 
   #rebalanceAll(): void {
     for (const carrier of this.#carriers.values()) {
-      const key = retryKey('table-space', carrier.eswitch.name)
+      const key = spaceKey(carrier)
       if (carrier.hasRoom) this.#fill(carrier)
-      else if (!carrier.rebalancing && this.#retry.count(key) > 0) {
+      else if (!carrier.rebalancing && this.#ledger.waitingCount(key) > 0) {
         carrier.rebalancing = true
         this.#slices.add(
-          rebalance(carrier, [...this.#retry.waiting(key)], this.#rebalance, {
-            sample: (record) => this.#sample(record),
+          rebalance(carrier, [...this.#ledger.waiting(key)], this.#rebalance, {
+            sample: (record) => this.#placement.sample(record),
             waits: (record) => !record.deleted && record.waitsFor.includes(key),
-            swap: (cold, hot) => {
-              this.#evict(cold, hot)
-              carrier.successors.add(hot)
-              this.#decide(hot, false)
-            },
+            swap: (cold, hot) => this.#placement.swap(cold, hot),
           }),
         )
       }
     }
   }
 
-  /** When the worker is lost its rules are gone already: their last statistics are taken over, nothing is asked of it. */
   #stateChanged(carrier: Carrier, state: EswitchState): void {
-    const { name } = carrier.eswitch
-    if (state === 'running') {
-      this.raise('eswitch-up', name)
-      return
-    }
-    for (const record of carrier.carried) {
-      this.#readRule(record)
-      record.settle(record.account!)
-      record.carrier = undefined
-      record.account = undefined
-      carrier.losses++
-      this.#refuse(record, workerGone(record, carrier, this.#view), name)
-    }
-    carrier.carried.clear()
-    carrier.successors.clear()
-    for (const record of [...this.#retry.waiting(retryKey('table-space', name))])
-      this.#refuse(record, workerGone(record, carrier, this.#view), name)
+    if (state === 'running') this.raise('eswitch-up', carrier.eswitch.name)
+    else this.#placement.lose(carrier, this.#ledger.waiting(spaceKey(carrier)))
   }
 
-  // Statistics.
-
-  #readRule(record: FlowRecord): void {
-    if (record.carrier?.eswitch.ruleStats(record.id, this.#scratch)) record.account!.read(this.#scratch)
-  }
-
-  /** Brings the flow's rate up to date. */
-  #sample(record: FlowRecord): void {
-    const now = this.#clock.now()
-    const ms = now - record.sampledAt
-    if (ms < this.#rebalance.minSampleMs) return
-    const stats = createStats()
-    this.flowStats(record.id, stats)
-    record.active = Math.max(record.active, stats.used)
-    record.rate = ((stats.packets - record.sampledPackets) * 1000) / ms
-    record.sampledPackets = stats.packets
-    record.sampledAt = now
+  #carrierOf(no: number): Carrier | undefined {
+    for (const carrier of this.#carriers.values()) if (carrier.eswitch.hasPort(no)) return carrier
+    return undefined
   }
 }
-
-const refused = (refusal: Refusal, eswitch: string | undefined, since: number): Refused => ({
-  state: 'refused',
-  ...(eswitch === undefined ? {} : { eswitch }),
-  ...refusal,
-  since,
-})
-
-const tableFull = ({ eswitch }: Carrier): Refusal => ({
-  check: 'table-full',
-  what: String(eswitch.capacity),
-  detail: `all ${eswitch.capacity} rules of eswitch ${eswitch.name} are in use and none of those looked at is idle or colder`,
-  retryOn: ['table-space'],
-})
-
-/** Also for a worker that says it is down before its state has changed. */
-const workerGone = (record: FlowRecord, { eswitch }: Carrier, view: CheckView): Refusal =>
-  worker(record, eswitch, view) ?? {
-    check: 'worker-gone',
-    what: 'down',
-    detail: `the worker of eswitch ${eswitch.name} does not take rules`,
-    retryOn: ['eswitch-up'],
-  }
 
 const first = <T>(items: Iterable<T>): T | undefined => {
   for (const item of items) return item

@@ -1,0 +1,102 @@
+/** Who has which verdict since when, who waits for what, and how often it came to that. Main thread. */
+import type { DpFlow } from '../datapath/contract.ts'
+import type { Clock } from '../lib/clock.ts'
+import type { Carrier } from './carrier.ts'
+import { FlowRecord } from './record.ts'
+import { RetryIndex } from './retry-index.ts'
+import type { CheckName, Refusal, Refused, Verdict } from './verdict.ts'
+
+/** Until the first decision, which is made before anybody can ask. */
+const UNDECIDED: Refusal = { check: 'policy', what: 'new', detail: 'not yet decided', retryOn: [] }
+
+export const refused = (refusal: Refusal, eswitch: string | undefined, since: number): Refused => ({
+  state: 'refused',
+  ...(eswitch === undefined ? {} : { eswitch }),
+  ...refusal,
+  since,
+})
+
+export class Ledger {
+  readonly #clock: Clock
+  readonly #records = new Map<number, FlowRecord>()
+  readonly #retry = new RetryIndex()
+  /** Flows by verdict now: a check's name, or 'offloaded'. */
+  readonly now = new Map<CheckName | 'offloaded', number>()
+  /** Decisions against flows for which no eswitch was asked, since the start. */
+  readonly refusals = new Map<CheckName, number>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  get(id: number): FlowRecord | undefined {
+    return this.#records.get(id)
+  }
+
+  records(): Iterable<FlowRecord> {
+    return this.#records.values()
+  }
+
+  /** The flow's record, made if need be. */
+  enter(flow: DpFlow): FlowRecord {
+    const known = this.#records.get(flow.id)
+    if (known) {
+      known.flow = flow
+      return known
+    }
+    const now = this.#clock.now()
+    const record = new FlowRecord(flow, refused(UNDECIDED, undefined, now), now)
+    this.#records.set(flow.id, record)
+    this.#count(record.verdict, 1)
+    return record
+  }
+
+  strike(record: FlowRecord): void {
+    this.#records.delete(record.id)
+    this.#retry.remove(record)
+    this.#count(record.verdict, -1)
+    record.deleted = true
+  }
+
+  /** Flows that wait under a key of retry-index.ts, oldest first. */
+  waiting(key: string): Iterable<FlowRecord> {
+    return this.#retry.waiting(key)
+  }
+
+  waitingCount(key: string): number {
+    return this.#retry.count(key)
+  }
+
+  offloaded(record: FlowRecord, carrier: Carrier): void {
+    const { name } = carrier.eswitch
+    this.#set(record, { state: 'offloaded', eswitch: name, rule: record.id, since: this.#clock.now() })
+  }
+
+  /** `carrier`: whose eswitch was asked. The same refusal again keeps its time and its place in the line. */
+  refuse(record: FlowRecord, refusal: Refusal, carrier?: Carrier): void {
+    if (carrier) carrier.countRefusal(refusal.check)
+    else this.refusals.set(refusal.check, (this.refusals.get(refusal.check) ?? 0) + 1)
+    const eswitch = carrier?.eswitch.name
+    const old = record.verdict
+    const same =
+      old.state === 'refused' &&
+      old.check === refusal.check &&
+      old.what === refusal.what &&
+      old.eswitch === eswitch &&
+      old.detail === refusal.detail
+    if (!same) this.#set(record, refused(refusal, eswitch, this.#clock.now()))
+  }
+
+  #set(record: FlowRecord, verdict: Verdict): void {
+    this.#count(record.verdict, -1)
+    this.#count(verdict, 1)
+    this.#retry.remove(record)
+    record.verdict = verdict
+    if (verdict.state === 'refused') this.#retry.add(record, verdict)
+  }
+
+  #count(verdict: Verdict, by: number): void {
+    const name = verdict.state === 'offloaded' ? 'offloaded' : verdict.check
+    this.now.set(name, (this.now.get(name) ?? 0) + by)
+  }
+}
