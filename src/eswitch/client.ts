@@ -154,6 +154,11 @@ export class EswitchClient implements Eswitch {
     })
   }
 
+  /** The worker's shared status words (port/thread-status.ts), for tests that make it hang; undefined without a worker. */
+  get status(): Int32Array | undefined {
+    return this.#life?.shared.status
+  }
+
   /** Looks at the heartbeat. Called a few times a second. */
   check(): void {
     const life = this.#life
