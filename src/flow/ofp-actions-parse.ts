@@ -260,6 +260,20 @@ const parseDecTtl: ActionParser = (clause) => {
   return { type: 'dec_ttl' }
 }
 
+/** The older way to write set_field to tun_id; printed as that. */
+const parseSetTunnel: ActionParser = (clause, names) => {
+  const field = fieldNamed('tun_id')
+  return { type: 'set_field', field, value: exactValue(clause, field, clause.value, names), mask: fullMask(field) }
+}
+
+/** Known to OVS and not built here: refused by name, so that nobody looks for a typing error. */
+const UNSUPPORTED: ReadonlySet<string> = new Set(
+  (
+    'bundle bundle_load check_pkt_larger conjunction controller2 ct ct_clear debug_recirc debug_slow dec_mpls_ttl dec_nsh_ttl decap ' +
+    'delete_field encap enqueue exit fin_timeout group learn meter multipath pop push sample set_mpls_label set_mpls_tc set_mpls_ttl stack'
+  ).split(' '),
+)
+
 const PARSERS: ReadonlyMap<string, ActionParser> = new Map<string, ActionParser>([
   ['output', parseOutput],
   ['controller', parseController],
@@ -280,6 +294,8 @@ const PARSERS: ReadonlyMap<string, ActionParser> = new Map<string, ActionParser>
   mod('mod_tp_src', 'tp_src'),
   mod('mod_tp_dst', 'tp_dst'),
   ['set_field', parseSetField],
+  ['set_tunnel', parseSetTunnel],
+  ['set_tunnel64', parseSetTunnel],
   ['load', parseLoad],
   ['move', parseMove],
   ['resubmit', parseResubmit],
@@ -298,6 +314,9 @@ const parseAction = (clause: Clause, names: PortNames): OfpAction => {
   const parser = PARSERS.get(clause.key.toLowerCase())
   if (parser !== undefined) return parser(clause, names)
   const number = parsePort(clause.key, names)
+  if (number === undefined && UNSUPPORTED.has(clause.key.toLowerCase())) {
+    throw new FlowSyntaxError(`${clause.key} is not supported`, clause.at, clause.key, 'another action')
+  }
   if (number === undefined) {
     const known = [...PARSERS.keys(), ...[...RESERVED_NAMES.keys()].filter((n) => n !== 'ANY' && n !== 'NONE'), 'drop']
     throw new FlowSyntaxError(

@@ -28,8 +28,9 @@ export const DEFAULT_PRIORITY = 32768
 const ALL_ONES = 0xffffffffffffffffn
 
 /**
- * What the rule is for. 'add': actions are required, `table` is 0 when absent, `cookie=N` is the new rule's. 'modify': the same, and
- * `cookie=N/MASK` restricts. 'delete' (dumps too): no actions, `table` is 255 (all) when absent, `cookie=N/MASK` restricts.
+ * What the rule is for. 'add': actions are required, `table` is 0 when absent, `cookie=N` is the new rule's. 'modify': actions are required,
+ * `table` is 255 (all) when absent, `cookie=N` is the new cookie and `cookie=N/MASK` restricts. 'delete' (dumps too): no actions, `table` is 255
+ * when absent, `cookie=N/MASK` restricts.
  */
 export type FlowKind = 'add' | 'modify' | 'delete'
 
@@ -69,7 +70,7 @@ export const parseFlow = (text: string, options: ParseFlowOptions = {}): FlowSpe
   const head = /(^|[\s,])actions?\s*=/.exec(text)
   const fieldsEnd = head === null ? text.length : head.index
   const properties: Properties = {
-    table: kind === 'delete' ? 255 : 0,
+    table: kind === 'add' ? 0 : 255,
     priority: DEFAULT_PRIORITY,
     cookie: 0n,
     cookieMask: 0n,
@@ -225,4 +226,5 @@ export const formatFlowStats = (flow: FlowStats, names: PortNames & { readonly s
   return ` ${out.join(', ')}`
 }
 
-const seconds = (ms: number): string => (ms / 1000).toFixed(3)
+/** Whole seconds without a fraction, others with three digits. */
+const seconds = (ms: number): string => (ms % 1000 === 0 ? String(ms / 1000) : (ms / 1000).toFixed(3))

@@ -101,8 +101,8 @@ describe.skipIf(!hasOfctl || !hasVswitchd)('dump-flows, next to ovs-ofctl', () =
 
   test('the same lines, with statistics and without', () => {
     ovs.rules()
-    for (const rule of RULES) expect(ovs.ofctl('add-flow', 'br0', rule)).toEqual({ ok: true, text: '' })
     expect(ovs.appctl('time/stop')).toMatchObject({ ok: true })
+    for (const rule of RULES) expect(ovs.ofctl('add-flow', 'br0', rule)).toEqual({ ok: true, text: '' })
     expect(ovs.appctl('time/warp', '7000', '1000')).toMatchObject({ ok: true })
     // A modification is younger than its rule: hard_age.
     expect(ovs.ofctl('--strict', 'mod-flows', 'br0', RULES[0]!)).toEqual({ ok: true, text: '' })
@@ -111,6 +111,10 @@ describe.skipIf(!hasOfctl || !hasVswitchd)('dump-flows, next to ovs-ofctl', () =
     expect(withStats.length).toBe(RULES.length)
     expect(withStats.some((line) => line.includes('hard_age='))).toBe(true)
     expect(withStats.map((line) => oursFor(line, true))).toEqual(withStats)
+    expect(ovs.appctl('time/warp', '20', '20')).toMatchObject({ ok: true })
+    const later = dump()
+    expect(later.map((line) => oursFor(line, true))).toEqual(later)
+    expect([withStats, later].map((lines) => / duration=([^,]*),/.exec(lines[0]!)![1])).toEqual(['10s', '10.020s'])
     const without = dump('--no-stats')
     expect(without.length).toBe(RULES.length)
     expect(without.map((line) => oursFor(line, false))).toEqual(without)

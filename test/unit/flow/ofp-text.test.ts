@@ -112,6 +112,10 @@ describe('errors say what is wrong, where, and what was expected', () => {
     ['actions=1,clone(2,load:5->nope[])', 26, 'nope[]', "unknown field 'nope'"],
     ['in_port=eth9,actions=1', 8, 'eth9', 'no port'],
     ['ip', 2, '', 'no actions'],
+    ['ip,actions=ct(commit)', 11, 'ct', 'ct is not supported'],
+    ['send_flow_rem,actions=1', 0, 'send_flow_rem', 'not supported'],
+    ['ip,ip,nw_frag=maybe,actions=1', 14, 'maybe', 'not_later'],
+    ['actions=output:"vf0', 15, '"', 'quote is not closed'],
   ])('%s', (text, position, token, part) => {
     const error = errorOf(() => parseFlow(text))
     expect(error.message).toContain(part)
@@ -155,9 +159,20 @@ describe('kinds of commands', () => {
   })
 
   test('a modification may restrict by cookie, an addition not', () => {
-    expect(parseFlow('cookie=1/1,actions=1', { kind: 'modify' }).cookieMask).toBe(1n)
+    expect(parseFlow('cookie=1/1,actions=1', { kind: 'modify' })).toMatchObject({
+      table: 255,
+      cookie: 1n,
+      cookieMask: 1n,
+    })
+    expect(parseFlow('cookie=7,actions=1', { kind: 'modify' })).toMatchObject({ cookie: 7n, cookieMask: 0n })
     expect(() => parseFlow('cookie=1/1,actions=1')).toThrow(FlowSyntaxError)
   })
+})
+
+test('set_tunnel is another spelling of set_field', () => {
+  expect(formatActions(parseActions('set_tunnel:5,set_tunnel64:0x100000000'))).toBe(
+    'set_field:0x5->tun_id,set_field:0x100000000->tun_id',
+  )
 })
 
 describe('dump-flows', () => {
