@@ -1,6 +1,6 @@
 /** Can the eswitch match the fields, and with these masks? */
 import { PROFILE_FIELDS, type ProfileField } from '../../eswitch/profile-fields.ts'
-import { K_DP_WORDS, K_RECIRC_ID, type Match } from '../../flow/key.ts'
+import { K_DL_TYPE, K_DP_WORDS, K_RECIRC_ID, K_VLAN0, K_VLAN1, type Match, VLAN_CFI } from '../../flow/key.ts'
 import { PREREQUISITES, satisfied } from '../../flow/prerequisites.ts'
 import type { EswitchCheck } from './contract.ts'
 
@@ -40,6 +40,13 @@ const nameOf = (mask: Int32Array, match: Match): string => {
   return best?.name ?? 'key'
 }
 
+/** "No such tag" is no look at tags for who matches the type exactly: the type of a frame with the tag would be another. */
+const impliedByType = (match: Match, word: number): boolean =>
+  (word === K_VLAN0 || word === K_VLAN1) &&
+  match.mask[K_DL_TYPE]! >>> 16 === 0xffff &&
+  (match.mask[word]! & VLAN_CFI) !== 0 &&
+  (match.key[word]! & VLAN_CFI) === 0
+
 export const matchFields: EswitchCheck = (flow, eswitch) => {
   const { profile } = eswitch
   const { match } = flow
@@ -66,6 +73,7 @@ export const matchFields: EswitchCheck = (flow, eswitch) => {
   const beyond = new Int32Array(K_DP_WORDS)
   let refused = false
   for (let i = 0; i < K_DP_WORDS; i++) {
+    if (impliedByType(match, i)) continue
     beyond[i] = match.mask[i]! & described[i]! & ~allowed[i]!
     refused ||= beyond[i] !== 0
   }

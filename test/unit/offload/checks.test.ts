@@ -119,7 +119,22 @@ describe('checks', () => {
     const tcp = all(IP, proto(6), word(K_TP, 80, 0xffff))
     expect(rig.code(rig.put(matchOf(1, 1, tcp), [output(2)]))).toBe('offloaded')
     expect(rig.code(rig.put(matchOf(1, 2, word(K_VLAN0, 0x100a, 0x1fff)), [output(2)]))).toBe('offloaded')
-    expect(refusal(rig.module.verdict(rig.put(matchOf(1, 3, word(K_VLAN0, 0x200a, 0xffff)), []))).what).toMatch(/vlan/)
+    expect(refusal(rig.module.verdict(rig.put(matchOf(1, 3, word(K_VLAN0, 0x300a, 0xffff)), []))).what).toMatch(/vlan/)
+  })
+
+  test('no tag, or no second tag, is no look at tags; a tag is', () => {
+    const rig = createRig({ profile: { match: ['dl_dst', 'dl_type', 'vlan_tci', 'vlan_tpid'] } })
+    const tagged = word(K_VLAN0, 0x8100100a | 0, -1)
+    expect(rig.code(rig.put(matchOf(1, 1, all(IP, tagged, word(K_VLAN1, 0, 0x1000))), [output(2)]))).toBe('offloaded')
+    const two = all(IP, tagged, word(K_VLAN1, 0x81001000 | 0, 0xffff1000 | 0))
+    expect(refusal(rig.module.verdict(rig.put(matchOf(1, 2, two), [output(2)]))).what).toBe('inner_vlan')
+    const blind = createRig({ profile: { match: ['dl_dst', 'dl_type'] } })
+    expect(blind.code(blind.put(matchOf(1, 1, word(K_VLAN0, 0, 0x1000)), [output(2)]))).toBe('offloaded')
+    const typeless = (m: Match): void => {
+      word(K_VLAN0, 0, 0x1000)(m)
+      m.mask[K_DL_TYPE] = 0
+    }
+    expect(refusal(blind.module.verdict(blind.put(matchOf(1, 2, typeless), [output(2)]))).what).toBe('vlan_tci')
   })
 
   test('recirculated packets are not matched by who does not recirculate', () => {
