@@ -57,16 +57,26 @@ export class Revalidator {
   readonly #clock: Clock
   readonly #flows: CachedFlows
   readonly #scheduler: Scheduler
+  readonly #onError: (error: unknown) => void
   #iterator: Iterator<CachedFlow> | null = null
   #version = -1
   #startedAt = 0
   #endedAt = Number.NEGATIVE_INFINITY
   #cancel: (() => void) | null = null
   #waiting: (() => void)[] = []
+  #waitingForThisPass: (() => void)[] = []
   #wanted = false
   #running = false
 
-  constructor(ofproto: Ofproto, dpif: Dpif, clock: Clock, flows: CachedFlows, scheduler: Scheduler) {
+  constructor(
+    ofproto: Ofproto,
+    dpif: Dpif,
+    clock: Clock,
+    flows: CachedFlows,
+    scheduler: Scheduler,
+    onError: (error: unknown) => void,
+  ) {
+    this.#onError = onError
     this.#ofproto = ofproto
     this.#dpif = dpif
     this.#clock = clock
@@ -116,8 +126,6 @@ export class Revalidator {
     })
   }
 
-  #waitingForThisPass: (() => void)[] = []
-
   #begin(): void {
     this.#wanted = false
     this.#waitingForThisPass = this.#waiting
@@ -140,7 +148,7 @@ export class Revalidator {
         this.#end()
         return
       }
-      this.#visit(next.value)
+      this.#guard(next.value)
       if (n % FLOWS_PER_LOOK === 0 && this.#scheduler.elapsed() - start >= SLICE_MS) break
     }
     this.#measure(start)
@@ -176,6 +184,16 @@ export class Revalidator {
     for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
+  /** A flow that cannot be looked after is better gone: its packets come up again. The pass goes on. */
+  #guard(flow: CachedFlow): void {
+    try {
+      this.#visit(flow)
+    } catch (error) {
+      this.#onError(error)
+      if (this.#flows.has(flow)) this.#delete(flow)
+    }
+  }
+
   #visit(flow: CachedFlow): void {
     const now = this.#clock.now()
     const packets = this.#flows.collect(flow)
@@ -190,10 +208,11 @@ export class Revalidator {
     const { key, mask } = flow.match
     const version = this.#ofproto.version
     const inPort = this.#ofproto.portByDp(key[K_IN_PORT]!)
-    if (inPort === undefined ? flow.expires !== 0 : false) {
+    if (inPort === undefined && flow.expires !== 0) {
       flow.version = version
       return
     }
+    // Its port is gone, or, of a flow for a port that nobody owned, there now.
     if (inPort === undefined || flow.expires !== 0) {
       this.#delete(flow)
       return

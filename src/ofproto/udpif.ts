@@ -1,6 +1,8 @@
 /** Tier 1's side of the datapath interface: upcalls in, flows out, and their upkeep. One for a switch. Main thread. */
 import type { Dpif } from '../datapath/contract.ts'
 import type { Clock } from '../lib/clock.ts'
+import { errorText } from '../lib/errors.ts'
+import type { Log } from '../lib/log.ts'
 import type { Ofproto } from './ofproto.ts'
 import { type RevalidateCounters, Revalidator } from './revalidate.ts'
 import { type CachedFlow, CachedFlows } from './udpif-flows.ts'
@@ -24,6 +26,8 @@ export interface UdpifOptions {
   readonly dpif: Dpif
   readonly clock: Clock
   readonly scheduler?: Scheduler
+  /** Told of defects that would otherwise only show as counters. */
+  readonly log?: Log
 }
 
 export class Udpif {
@@ -32,11 +36,12 @@ export class Udpif {
   readonly #flows: CachedFlows
   readonly #upcalls: Upcalls
 
-  constructor({ ofproto, dpif, clock, scheduler = eventLoopScheduler }: UdpifOptions) {
+  constructor({ ofproto, dpif, clock, scheduler = eventLoopScheduler, log }: UdpifOptions) {
+    const onError = (error: unknown): void => log?.warnLimited('translation failed', { error: errorText(error) })
     this.#dpif = dpif
     this.#flows = new CachedFlows(dpif)
-    this.#upcalls = new Upcalls(ofproto, dpif, clock, this.#flows)
-    this.revalidator = new Revalidator(ofproto, dpif, clock, this.#flows, scheduler)
+    this.#upcalls = new Upcalls(ofproto, dpif, clock, this.#flows, onError)
+    this.revalidator = new Revalidator(ofproto, dpif, clock, this.#flows, scheduler, onError)
     ofproto.onChange(() => this.revalidator.request())
   }
 

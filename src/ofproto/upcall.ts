@@ -30,7 +30,11 @@ export interface UpcallCounters {
   unowned: number
   /** The translation failed: its actions are a drop with a reason. */
   failed: number
+  /** A defect: the translation threw. The packet was dropped with a reason. */
+  errors: number
 }
+
+const INTERNAL_ERROR: readonly OdpAction[] = [{ type: 'drop', reason: 'internal-error' }]
 
 /** A datapath match of what a translation looked at. */
 export const matchOf = (key: Int32Array, mask: Int32Array): Match => {
@@ -49,14 +53,16 @@ const portMatch = (key: Int32Array): Match => {
 }
 
 export class Upcalls {
-  readonly counters: UpcallCounters = { upcalls: 0, installed: 0, known: 0, full: 0, unowned: 0, failed: 0 }
+  readonly counters: UpcallCounters = { upcalls: 0, installed: 0, known: 0, full: 0, unowned: 0, failed: 0, errors: 0 }
   readonly #ofproto: Ofproto
   readonly #dpif: Dpif
   readonly #clock: Clock
   readonly #flows: CachedFlows
   readonly #key = createKey()
+  readonly #onError: (error: unknown) => void
 
-  constructor(ofproto: Ofproto, dpif: Dpif, clock: Clock, flows: CachedFlows) {
+  constructor(ofproto: Ofproto, dpif: Dpif, clock: Clock, flows: CachedFlows, onError: (error: unknown) => void) {
+    this.#onError = onError
     this.#ofproto = ofproto
     this.#dpif = dpif
     this.#clock = clock
@@ -66,15 +72,23 @@ export class Upcalls {
   /** The handler for Dpif.onUpcall. */
   handle(slot: number): void {
     this.counters.upcalls++
-    extractFrame(this.#dpif.arena, slot, this.#key)
-    const result = this.install(this.#key, true)
-    let actions: readonly OdpAction[] = []
-    if (result !== null) {
+    this.#dpif.upcallDone(slot, this.#answer(slot))
+  }
+
+  /** Never throws: whatever happens, the datapath must get its slot back. */
+  #answer(slot: number): readonly OdpAction[] {
+    try {
+      extractFrame(this.#dpif.arena, slot, this.#key)
+      const result = this.install(this.#key, true)
+      if (result === null) return []
       const { packets, bytes } = this.#wire(slot)
       pushStats(result.effects, packets, bytes, this.#clock.now())
-      actions = result.actions
+      return result.actions
+    } catch (error) {
+      this.counters.errors++
+      this.#onError(error)
+      return INTERNAL_ERROR
     }
-    this.#dpif.upcallDone(slot, actions)
   }
 
   /**

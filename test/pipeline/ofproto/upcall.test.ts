@@ -136,3 +136,27 @@ describe('statistics', () => {
     expect(ofproto.portByName('to1')!.txPackets).toBe(1)
   })
 })
+
+describe('a defect in translation', () => {
+  it('costs the packet, not the slot, and is counted', () => {
+    const { dpif, ofproto, udpif } = twoPorts('actions=output:2')
+    const bridge = ofproto.bridge('br0')!
+    bridge.lookup = () => {
+      throw new Error('made up')
+    }
+    for (let i = 0; i < 100; i++) expect(dpif.receive(11, frame({}))).toEqual([])
+    expect(udpif.status().upcalls.errors).toBe(100)
+  })
+
+  it('takes the flow out and lets the pass go on', () => {
+    const { dpif, ofproto, pass } = twoPorts('actions=output:2')
+    dpif.receive(11, frame({}))
+    const bridge = ofproto.bridge('br0')!
+    bridge.lookup = () => {
+      throw new Error('made up')
+    }
+    addRules(bridge, 'priority=1,actions=drop')
+    pass(50)
+    expect(dpif.flowCount).toBe(0)
+  })
+})
