@@ -394,7 +394,6 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     const port = this.#outputs.port(no)
     if (port === undefined || this.#polled.includes(no)) return
     this.#polled.push(no)
-    this.#uplink.setPorts(this.#polled.length)
     this.#host.watch(no, port)
   }
 
@@ -402,7 +401,6 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     const at = this.#polled.indexOf(no)
     if (at < 0) return
     this.#polled.splice(at, 1)
-    this.#uplink.setPorts(this.#polled.length)
     this.#host.unwatch(no)
   }
 }

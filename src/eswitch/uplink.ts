@@ -17,6 +17,9 @@ import {
 } from '../port/link.ts'
 import { BATCH } from '../port/thread-status.ts'
 
+/** Slots that a port may always have up, room permitting. */
+const MIN_SHARE = 4
+
 export interface UplinkHandler {
   /** Send the slot (own or the datapath's) out of `port`. */
   frameDown(slot: number, port: number): void
@@ -33,7 +36,6 @@ export class Uplink {
   readonly #away = new Int32Array(MAX_PORTS * 2)
   #awaySmall = 0
   #awayBig = 0
-  #ports = 1
   #wrote = false
 
   /** `signal` wakes the datapath's worker. */
@@ -45,18 +47,14 @@ export class Uplink {
     this.#signal = signal
   }
 
-  /** Number of ports that share the way up. */
-  setPorts(n: number): void {
-    this.#ports = Math.max(1, n)
-  }
-
   /** Sends an own slot up as a miss of `port`. False when its share is used up; the slot stays the caller's. */
   frame(slot: number, port: number): boolean {
     const { small, big } = this.#pool.arena
     const wide = this.#isBig(slot)
     const room = (wide ? big : small) * LINK_SHARE
-    if ((wide ? this.#awayBig : this.#awaySmall) >= room) return false
-    if (this.#away[port * 2 + (wide ? 1 : 0)]! >= Math.max(8, room / this.#ports)) return false
+    const used = wide ? this.#awayBig : this.#awaySmall
+    // What a port may hold shrinks as the room fills up: one busy port gets half of it, and leaves the other half to who comes.
+    if (used >= room || this.#away[port * 2 + (wide ? 1 : 0)]! >= Math.max(MIN_SHARE, room - used)) return false
     if (!this.#write(UP_FRAME | (port << 8), slot)) return false
     this.#count(slot, 1)
     return true

@@ -1,0 +1,351 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { answerAll, flowMatch, output, portMatch, putFlow } from './flows.ts'
+import { numbered, numberOf } from './frames.ts'
+import { World, type WorldOptions } from './harness.ts'
+
+let world: World
+
+/** Ports 1 and 2 on nic0, 3 on nic1, 4 on tier 2. */
+const open = async (options: WorldOptions = {}): Promise<World> => {
+  world = new World({ eswitches: { nic0: 16, nic1: 16 }, ...options })
+  await world.start()
+  await world.addVf(1, 'vf1', 'nic0')
+  await world.addVf(2, 'vf2', 'nic0')
+  await world.addVf(3, 'vf3', 'nic1')
+  await world.addPort(4, 'tap4')
+  return world
+}
+
+afterEach(async () => {
+  await world.settle()
+  expect(world.missingSlots()).toEqual({})
+})
+
+const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
+const send = (port: number, from: number, to: number, flow = 0): void => {
+  for (const n of range(from, to)) world.port(port).inject(numbered(flow, n))
+}
+const sent = (port: number, flow = 0): number[] =>
+  world
+    .port(port)
+    .sent.map((f) => numberOf(f.data))
+    .filter((f) => f.flow === flow)
+    .map((f) => f.n)
+const frames = (): number => {
+  const counters = { frames: 0, cacheHits: 0, flowHits: 0, misses: 0, upcalls: 0, masks: 0, maskHits: 0, flows: 0 }
+  world.dpif.counters(counters)
+  return counters.frames
+}
+const offload = (id: number): string => {
+  const flow = world.dpif.flow(id)!
+  return world.eswitch('nic0').rulePut({ id, match: flow.match, actions: flow.actions })
+}
+
+describe('two tiers', () => {
+  it('sends misses up and answers down, between NICs and tier 2 as well', async () => {
+    await open({ small: 1024 })
+    putFlow(world.dpif, portMatch(1), output(2, 3, 4))
+    putFlow(world.dpif, portMatch(4), output(1))
+    await world.settle()
+    send(1, 0, 100)
+    send(4, 0, 100)
+    await world.settle()
+    for (const no of [1, 2, 3, 4]) expect(sent(no)).toEqual(range(0, 100))
+  })
+
+  it('keeps the datapath out of what a rule carries, and counts it', async () => {
+    await open()
+    const id = putFlow(world.dpif, portMatch(1), output(2))
+    await world.settle()
+    expect(offload(id)).toBe('ok')
+    expect(world.eswitch('nic0').ruleActive(id)).toBe(false)
+    await world.settle()
+    expect(world.eswitch('nic0').ruleActive(id)).toBe(true)
+    const before = frames()
+    send(1, 0, 500)
+    await world.settle()
+    expect(frames()).toBe(before)
+    expect(sent(2)).toEqual(range(0, 500))
+    const stats = { packets: 0, bytes: 0, used: 0, tcpFlags: 0 }
+    expect(world.eswitch('nic0').ruleStats(id, stats)).toBe(true)
+    expect(stats).toEqual({ packets: 500, bytes: 500 * 46, used: world.clock.now(), tcpFlags: 0 })
+    let final = 0
+    world.eswitch('nic0').ruleDel(id, (last) => {
+      final = last.packets
+    })
+    await world.settle()
+    expect(final).toBe(500)
+    send(1, 500, 510)
+    await world.settle()
+    expect(frames()).toBe(before + 10)
+    expect(sent(2)).toEqual(range(0, 510))
+  })
+
+  it('does not let a new rule overtake frames on the slow road', async () => {
+    await open()
+    const id = putFlow(world.dpif, portMatch(1), output(2))
+    await world.settle()
+    world.pauseDatapath(true)
+    send(1, 0, 50)
+    await world.settle()
+    offload(id)
+    await world.settle()
+    send(1, 50, 100)
+    await world.settle()
+    expect(sent(2)).toEqual([])
+    expect(world.core('nic0').held).toBe(50)
+    world.pauseDatapath(false)
+    await world.settle()
+    expect(sent(2)).toEqual(range(0, 100))
+    expect(world.core('nic0').held).toBe(0)
+  })
+
+  it('waits for upcalls and parked frames of the port, not for later ones', async () => {
+    await open()
+    const waiting: number[] = []
+    world.dpif.onUpcall((slot) => waiting.push(slot))
+    send(1, 0, 5)
+    await world.settle()
+    const id = putFlow(world.dpif, flowMatch(1, 0), output(2))
+    await world.settle()
+    offload(id)
+    await world.settle()
+    send(1, 5, 10)
+    // New microflows keep coming: they must not hold the marker up.
+    for (let flow = 1; flow < 20; flow++) send(1, 0, 2, flow)
+    await world.settle()
+    expect(world.eswitch('nic0').ruleActive(id)).toBe(false)
+    world.dpif.upcallDone(waiting.shift()!, output(2))
+    await world.settle()
+    expect(world.eswitch('nic0').ruleActive(id)).toBe(true)
+    expect(sent(2)).toEqual(range(0, 10))
+    while (waiting.length > 0) {
+      world.dpif.upcallDone(waiting.shift()!, output(2))
+      await world.settle()
+    }
+  })
+
+  it('keeps the order when more frames come than may be held', async () => {
+    await open({ small: 2048 })
+    const id = putFlow(world.dpif, portMatch(1), output(2))
+    await world.settle()
+    world.pauseDatapath(true)
+    send(1, 0, 10)
+    await world.settle()
+    offload(id)
+    await world.settle()
+    send(1, 10, 490)
+    await world.settle()
+    world.pauseDatapath(false)
+    send(1, 490, 600)
+    await world.settle()
+    send(1, 600, 610)
+    await world.settle()
+    expect(world.drops(1)).toEqual({})
+    expect(sent(2)).toEqual(range(0, 610))
+    expect(world.eswitch('nic0').ruleActive(id)).toBe(true)
+  })
+
+  it('keeps the order through overflow of the frames held', async () => {
+    await open({ small: 2048 })
+    const id = putFlow(world.dpif, portMatch(1), output(2))
+    await world.settle()
+    world.pauseDatapath(true)
+    offload(id)
+    await world.settle()
+    send(1, 0, 520)
+    await world.settle()
+    expect(world.core('nic0').held).toBeLessThan(520)
+    send(1, 520, 540)
+    await world.settle()
+    world.pauseDatapath(false)
+    await world.settle()
+    send(1, 540, 550)
+    await world.settle()
+    const lost = world.drops(1)['ring-full'] ?? 0
+    const got = sent(2)
+    expect(got.length + lost).toBe(550)
+    expect([...got].sort((x, y) => x - y)).toEqual(got)
+    expect(world.eswitch('nic0').ruleActive(id)).toBe(true)
+  })
+
+  it('lets held frames of a rule that is removed go up, in order', async () => {
+    await open()
+    const id = putFlow(world.dpif, portMatch(1), output(2))
+    await world.settle()
+    world.pauseDatapath(true)
+    send(1, 0, 5)
+    await world.settle()
+    offload(id)
+    await world.settle()
+    send(1, 5, 10)
+    await world.settle()
+    world.eswitch('nic0').ruleDel(id)
+    await world.settle()
+    send(1, 10, 15)
+    await world.settle()
+    world.pauseDatapath(false)
+    await world.settle()
+    expect(sent(2)).toEqual(range(0, 15))
+  })
+
+  it('replaces actions atomically, the rule staying active', async () => {
+    await open()
+    const id = putFlow(world.dpif, portMatch(1), output(2))
+    await world.settle()
+    offload(id)
+    await world.settle()
+    send(1, 0, 10)
+    await world.settle()
+    expect(world.eswitch('nic0').rulePut({ id, match: portMatch(1), actions: output(1) })).toBe('ok')
+    await world.settle()
+    expect(world.eswitch('nic0').ruleActive(id)).toBe(true)
+    send(1, 10, 20)
+    await world.settle()
+    expect([sent(2), sent(1)]).toEqual([range(0, 10), range(10, 20)])
+  })
+
+  it('is full when it is full, and has room again', async () => {
+    await open()
+    const nic = world.eswitch('nic0')
+    const put = (id: number) => nic.rulePut({ id, match: flowMatch(1, id), actions: output(2) })
+    expect(range(0, 16).map(put)).toEqual(Array(16).fill('ok'))
+    expect([put(16), put(3)]).toEqual(['full', 'ok'])
+    nic.ruleDel(5)
+    expect([nic.ruleCount, put(16), put(17)]).toEqual([15, 'ok', 'full'])
+    await world.settle()
+    expect(range(0, 17).filter((id) => nic.ruleActive(id))).toEqual(range(0, 17).filter((id) => id !== 5))
+    expect(() =>
+      nic.rulePut({ id: 99, match: { key: portMatch(1).key, mask: new Int32Array(80) }, actions: [] }),
+    ).toThrow(/in_port/)
+  })
+
+  it('a slow datapath starves neither the traffic of rules nor one port the others', async () => {
+    await open()
+    const id = putFlow(world.dpif, portMatch(1), output(2))
+    await world.settle()
+    offload(id)
+    await world.settle()
+    world.pauseDatapath(true)
+    send(2, 0, 2000)
+    await world.settle()
+    expect(world.drops(2)['ring-full']).toBeGreaterThan(1000)
+    send(1, 0, 1000)
+    await world.settle()
+    expect(sent(2)).toEqual(range(0, 1000))
+    world.pauseDatapath(false)
+    await world.settle()
+  })
+})
+
+describe('loss of a worker', () => {
+  it('has tier 2 poll the TAPs until the next one runs, in order and with its books kept', async () => {
+    await open()
+    const nic = world.eswitch('nic0')
+    const id = putFlow(world.dpif, portMatch(1), output(2))
+    await world.settle()
+    offload(id)
+    await world.settle()
+    send(1, 0, 100)
+    await world.settle()
+    const states: string[] = []
+    const stats = { packets: 0, bytes: 0, used: 0, tcpFlags: 0 }
+    nic.onState((state) => {
+      states.push(`${state} ${nic.ruleCount} ${nic.ruleStats(id, stats)} ${stats.packets}`)
+    })
+    world.kill('nic0')
+    expect(states).toEqual(['restarting 0 true 100'])
+    expect(offload(id)).toBe('down')
+    send(1, 100, 200)
+    await world.settle()
+    const before = frames()
+    expect(sent(2)).toEqual(range(0, 200))
+    expect(before).toBe(100)
+    world.clock.advance(1000)
+    await world.settle()
+    expect([nic.state, nic.restarts, nic.lastLoss]).toEqual(['running', 1, 'killed by the test'])
+    send(1, 200, 300)
+    await world.settle()
+    expect(sent(2)).toEqual(range(0, 300))
+    expect(offload(id)).toBe('ok')
+    await world.settle()
+    send(1, 300, 400)
+    await world.settle()
+    expect(sent(2)).toEqual(range(0, 400))
+    expect(frames()).toBe(before + 100)
+  })
+
+  it('gets every slot back that the worker held, and answers what it asked', async () => {
+    await open()
+    answerAll(world.dpif, (port) => (port === 4 ? 1 : 4))
+    send(4, 0, 10)
+    await world.settle()
+    // The worker stops working while frames go down to it, and others have come up.
+    send(1, 0, 50, 3)
+    world.step()
+    world.step()
+    world.thread('nic0').hung = true
+    send(4, 10, 60)
+    await world.settle()
+    let final = false
+    const nic = world.eswitch('nic0')
+    expect(nic.rulePut({ id: 7, match: portMatch(1), actions: output(2) })).toBe('ok')
+    nic.ruleDel(7, () => {
+      final = true
+    })
+    for (let i = 0; i < 30 && nic.state === 'running'; i++) {
+      world.clock.advance(250)
+      nic.check()
+    }
+    expect([nic.state, final]).toEqual(['restarting', true])
+    await world.settle()
+    world.clock.advance(20_000)
+    await world.settle()
+    expect(nic.state).toBe('running')
+    send(4, 60, 70)
+    await world.settle()
+    const got = sent(1)
+    expect(got.slice(-10)).toEqual(range(60, 70))
+    expect(got.length + (world.drops(4)['worker-gone'] ?? 0)).toBe(70)
+    expect(sent(4, 3).length).toBe(50)
+  })
+
+  it('is not taken for hung because main paused', async () => {
+    await open()
+    const nic = world.eswitch('nic0')
+    nic.check()
+    world.clock.advance(60_000)
+    nic.check()
+    expect(nic.state).toBe('running')
+  })
+
+  it('adds and removes ports while there is no worker', async () => {
+    await open()
+    world.kill('nic0')
+    await world.addVf(5, 'vf5', 'nic0')
+    putFlow(world.dpif, portMatch(5), output(2))
+    await world.settle()
+    send(5, 0, 10)
+    await world.settle()
+    expect(sent(2)).toEqual(range(0, 10))
+    await world.run(world.eswitch('nic0').portDel(1))
+    world.clock.advance(20_000)
+    await world.settle()
+    send(5, 10, 20)
+    send(1, 0, 10, 1)
+    await world.settle()
+    expect([sent(2), world.port(1).waiting]).toEqual([range(0, 20), 10])
+  })
+
+  it('lets go of everything when it is stopped', async () => {
+    await open()
+    const nic = world.eswitch('nic1')
+    await world.run(nic.stop())
+    putFlow(world.dpif, portMatch(4), output(3))
+    await world.settle()
+    send(4, 0, 5)
+    await world.settle()
+    expect([nic.state, world.drops(3)]).toEqual(['stopped', { 'worker-gone': 5 }])
+    expect(nic.rulePut({ id: 1, match: portMatch(3), actions: [] })).toBe('down')
+  })
+})
