@@ -72,6 +72,11 @@ export class LinkMonitor {
     }
   }
 
+  /** All links are gone, and their namespace with them. */
+  clear(): void {
+    for (const ifindex of [...this.#links.keys()]) this.#remove(ifindex)
+  }
+
   links(): Iterable<Link> {
     return this.#links.values()
   }

@@ -2,7 +2,8 @@
  * One network namespace in use: one socket, the mirrors of its tables, and operations on its links and addresses. Main thread. Later families
  * (routes, rules, neighbours) become further mirrors on the same socket.
  *
- * A netlink socket keeps its namespace alive after `ip netns del`; so the directory of names is watched, and the owner closes what it hears is gone.
+ * A netlink socket keeps its namespace alive after `ip netns del`; so the directory of names is watched, and the socket of a name that is gone is closed: who
+ * follows links there hears that they went.
  */
 import { type FSWatcher, statSync, watch } from 'node:fs'
 import { addAddress } from './address.ts'
@@ -22,7 +23,7 @@ export interface NamespaceOptions {
   readonly rcvbuf?: number
   /** Failures of what nobody awaits: a dump after an overrun, a callback that throws. */
   readonly onError: (error: Error) => void
-  /** The name was deleted, or given to another namespace, or the socket failed. Called once; close() is the owner's to call. */
+  /** The name was deleted, or given to another namespace, or the socket failed. The object is closed then and its links are reported as removed. Called once. */
   readonly onGone?: () => void
 }
 
@@ -96,7 +97,8 @@ export class Namespace {
 
   #leave(): void {
     if (this.#gone) return
-    this.#gone = true
+    this.close()
+    this.links.clear()
     this.#onGone()
   }
 }

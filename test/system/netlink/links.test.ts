@@ -168,6 +168,17 @@ describe('mirror', () => {
     expect(removed.sort()).toEqual(['doomed', 'doomed1'])
   })
 
+  test('a namespace dies with its name: no socket of ours keeps it', async () => {
+    const netns = await createNetns()
+    const other = await createNetns()
+    ip('-n', other, 'link', 'add', 'here', 'type', 'veth', 'peer', 'name', 'there', 'netns', netns)
+    await open(netns)
+    const witness = await open(other)
+    const died = until(witness, (event) => event.type === 'removed' && event.link.name === 'here')
+    ip('netns', 'del', netns)
+    await died
+  })
+
   test('a namespace whose name is deleted is reported, and its socket does not spin', async () => {
     const netns = await createNetns()
     let report: () => void = () => {}
@@ -175,8 +186,12 @@ describe('mirror', () => {
       report = resolve
     })
     const namespace = await open(netns, { onGone: () => report() })
+    const heard: (string | undefined)[] = []
+    namespace.links.subscribe('lo', (link) => heard.push(link?.name))
     ip('netns', 'del', netns)
     await gone
+    expect(heard).toEqual(['lo', undefined])
+    expect([...namespace.links.links()]).toEqual([])
     const before = process.cpuUsage()
     await new Promise((resolve) => setTimeout(resolve, 500))
     const { user, system } = process.cpuUsage(before)
