@@ -130,6 +130,7 @@ TEST(fuzz_slot_metadata_never_points_outside_of_the_arena) {
     for (int word = M_OFF; word < M_FIRST_PIPE; word++) {
       const uint32_t kind = random.below(10);
       m[word] = kind == 0   ? static_cast<int32_t>(random.next())
+                : kind == 2 ? -static_cast<int32_t>(random.below(200))
                 : kind == 1 ? (random.one_in(2) ? INT32_MAX : INT32_MIN)
                             : static_cast<int32_t>(random.below(word < M_VFLAGS ? 2100 : 64));
     }

@@ -163,6 +163,46 @@ TEST(segment_sums_for_the_final_destination_behind_a_routing_header) {
   }
 }
 
+TEST(segment_counts_an_authentication_header_in_words_of_four) {
+  Shape s = tcp4(3000);
+  s.ip.version = 6;
+  s.ip.extra = 24;
+  Bytes super = build(s);
+  super[s.nh() + 6] = 51;
+  super[s.nh() + 41] = 4;
+  bool ok;
+  const std::vector<Bytes> wire = cut(super, facts_of(s), &ok);
+  CHECK(ok);
+  check_wire(s, super, wire);
+}
+
+TEST(segment_takes_headers_up_to_its_limit) {
+  Shape s = tcp4(3000);
+  s.ip.version = 6;
+  for (s.ip.extra = 400; s.headers() <= Cutter::kHeaderMax; s.ip.extra += 8) cuts(s);
+  CHECK(refuses(s, [](const Shape&, Bytes*, VnetFacts*) {}));
+}
+
+TEST(segment_completes_udp_without_a_zero_checksum) {
+  Shape s;
+  s.tcp = false;
+  s.payload = 2;
+  Bytes partial = build(s);
+  VnetFacts facts = facts_of(s);
+  facts.gso_type = kGsoNone;
+  int mangled = 0;
+  for (int word = 0; word < 65536; word++) {
+    Bytes frame = partial;
+    frame[s.headers()] = static_cast<uint8_t>(word >> 8);
+    frame[s.headers() + 1] = static_cast<uint8_t>(word);
+    CHECK(complete_checksum(frame.data(), frame.size(), facts));
+    const int sum = frame[s.th() + 6] << 8 | frame[s.th() + 7];
+    CHECK(sum != 0);
+    mangled += sum == 0xffff;
+  }
+  CHECK_EQ(mangled, 1);
+}
+
 TEST(segment_completes_a_partial_checksum) {
   for (const bool tcp : {true, false}) {
     for (const int version : {4, 6}) {
