@@ -1,4 +1,6 @@
 /** Finds the headers that actions write, in the frame as it is now. Trusts no length: what is cut off is not there. */
+import { be16 } from '../packet/bytes.ts'
+import { SNAP_HLEN, snapType } from '../packet/llc.ts'
 import { M_LEN, M_OFF, META_WORDS } from '../packet/slot.ts'
 
 export const ETH_IPV4 = 0x0800
@@ -36,8 +38,6 @@ export interface Located {
 }
 
 export const createLocated = (): Located => ({ typeAt: 0, type: 0, l3: -1, proto: -1, l4: -1, end: 0, routed: false })
-
-const be16 = (b: Uint8Array, at: number): number => (b[at]! << 8) | b[at + 1]!
 
 const locateIpv6 = (b: Uint8Array, to: Located): void => {
   let at = to.l3 + 40
@@ -84,8 +84,12 @@ export const locate = (b: Uint8Array, meta: Int32Array, slot: number, to: Locate
     type = be16(b, at)
   }
   to.typeAt = at
+  let l3 = at + 2
+  if (type < 0x600) {
+    type = snapType(b, l3, to.end)
+    l3 += SNAP_HLEN
+  }
   to.type = type
-  const l3 = at + 2
   if (type === ETH_IPV4) {
     if (l3 + 20 > to.end || b[l3]! >>> 4 !== 4) return true
     const ihl = (b[l3]! & 15) * 4

@@ -2,6 +2,8 @@
  * `set` actions: write header fields and keep every checksum right by its difference (RFC 1624). Bytes of later fragments are never taken for a
  * transport header; where only a pseudo-header sum is in place (NEEDS_CSUM) only that is kept up.
  */
+
+import { be16, be32, put16, put32 } from '../packet/bytes.ts'
 import {
   GSO_UDP_TUNNEL_IPV4,
   GSO_UDP_TUNNEL_IPV6,
@@ -43,21 +45,9 @@ const ND_OPT_TLL = 2
 /** VIRTIO_NET_HDR_F_UDP_TUNNEL_CSUM: the outer UDP checksum is partial as well. */
 const VNET_F_TUNNEL_CSUM = 8
 
-const get16 = (b: Uint8Array, at: number): number => (b[at]! << 8) | b[at + 1]!
-const get32 = (b: Uint8Array, at: number): number =>
-  (b[at]! << 24) | (b[at + 1]! << 16) | (b[at + 2]! << 8) | b[at + 3]!
-const put16 = (b: Uint8Array, at: number, v: number): void => {
-  b[at] = v >>> 8
-  b[at + 1] = v
-}
-const put32 = (b: Uint8Array, at: number, v: number): void => {
-  put16(b, at, v >>> 16)
-  put16(b, at + 2, v)
-}
-
 /** Writes 32 bits under a mask; returns what that adds to a sum over them. */
 const write32 = (b: Uint8Array, at: number, value: number, mask: number): number => {
-  const from = get32(b, at)
+  const from = be32(b, at)
   const to = (from & ~mask) | value
   if (from === to) return 0
   put32(b, at, to)
@@ -87,7 +77,7 @@ const fixTransport = (b: Uint8Array, meta: Int32Array, m: number, l: Located, de
   if (delta === 0) return
   const at = checksumAt(l)
   if (at < 0) return
-  const old = get16(b, at)
+  const old = be16(b, at)
   if (isPartial(meta, m, at)) {
     if (pseudo) put16(b, at, adjustedPartial(old, delta))
     return
@@ -122,10 +112,10 @@ const setIpv4 = (
     const mask = p[i + 2]!
     if (p[i] === K_NW) {
       header += write32(b, l.l3, value & 0xff0000, mask & 0xff0000)
-      header += write32(b, l.l3 + 8, (value & 0xff) << 24, (mask & 0xff) << 24)
+      header += write32(b, l.l3 + 8, (value & 0xff00) << 16, (mask & 0xff00) << 16)
     } else pseudo += write32(b, l.l3 + (p[i] === K_NW_SRC ? 12 : 16), value, mask)
   }
-  if (header + pseudo !== 0) put16(b, l.l3 + 10, adjusted(get16(b, l.l3 + 10), header + pseudo))
+  if (header + pseudo !== 0) put16(b, l.l3 + 10, adjusted(be16(b, l.l3 + 10), header + pseudo))
   fixTransport(b, meta, m, l, pseudo, true)
   return true
 }
@@ -147,7 +137,7 @@ const setIpv6 = (
     const mask = p[i + 2]!
     if (word === K_NW) {
       write32(b, l.l3, (value & 0xff0000) << 4, (mask & 0xff0000) << 4)
-      write32(b, l.l3 + 4, value & 0xff, mask & 0xff)
+      write32(b, l.l3 + 4, (value >>> 8) & 0xff, (mask >>> 8) & 0xff)
     } else if (word === K_IPV6_LABEL) write32(b, l.l3, value & 0xfffff, mask & 0xfffff)
     else if (word >= K_NW_SRC && word < K_NW_SRC + 4)
       pseudo += write32(b, l.l3 + 8 + (word - K_NW_SRC) * 4, value, mask)
@@ -263,7 +253,7 @@ const setTransport = (
   const type = ((value >>> 16) << 24) | ((value & 0xff) << 16)
   const delta = write32(b, l.l4, type, ((mask >>> 16) << 24) | ((mask & 0xff) << 16))
   if (proto === ICMPV6) fixTransport(b, meta, m, l, delta, false)
-  else if (delta !== 0 && !isPartial(meta, m, l.l4 + 2)) put16(b, l.l4 + 2, adjusted(get16(b, l.l4 + 2), delta))
+  else if (delta !== 0 && !isPartial(meta, m, l.l4 + 2)) put16(b, l.l4 + 2, adjusted(be16(b, l.l4 + 2), delta))
   return true
 }
 
@@ -304,7 +294,7 @@ export const setHeader = (
     case OP_SET_ICMPV6:
       return setTransport(b, meta, m, l, ICMPV6, p, from)
     case OP_SET_MPLS:
-      if ((l.type !== ETH_MPLS && l.type !== ETH_MPLS_MC) || l.typeAt + 6 > l.end) return false
+      if ((l.type !== ETH_MPLS && l.type !== ETH_MPLS_MC) || l.typeAt + 6 > l.end || l.l3 !== l.typeAt + 2) return false
       write32(b, l.typeAt + 2, p[from + 1]!, p[from + 2]!)
       return true
     default:

@@ -1,4 +1,5 @@
 /** Actions that make a frame longer or shorter in front: VLAN tags and MPLS labels. They move the frame's start within the headroom. */
+import { be16, put16, put32 } from '../packet/bytes.ts'
 import {
   GSO_UDP_TUNNEL_IPV4,
   GSO_UDP_TUNNEL_IPV6,
@@ -32,16 +33,6 @@ const shift = (meta: Int32Array, m: number, by: number): boolean => {
   return true
 }
 
-const put16 = (b: Uint8Array, at: number, v: number): void => {
-  b[at] = v >>> 8
-  b[at + 1] = v
-}
-
-const put32 = (b: Uint8Array, at: number, v: number): void => {
-  put16(b, at, v >>> 16)
-  put16(b, at + 2, v)
-}
-
 /** Puts a tag in front of all others. `tag` is TPID << 16 | TCI. False without headroom. */
 export const pushVlan = (b: Uint8Array, meta: Int32Array, slot: number, tag: number): boolean => {
   const m = slot * META_WORDS
@@ -73,7 +64,8 @@ export const pushMpls = (
   lse: number,
   at: Located,
 ): boolean => {
-  if (!locate(b, meta, slot, at)) return false
+  // In an LLC frame there is a length in the type's place.
+  if (!locate(b, meta, slot, at) || be16(b, at.typeAt) < 0x600) return false
   const m = slot * META_WORDS
   const off = meta[m + M_OFF]!
   if (!shift(meta, m, 4)) return false
@@ -86,7 +78,8 @@ export const pushMpls = (
 /** Takes the outermost label stack entry off. False when there is none. */
 export const popMpls = (b: Uint8Array, meta: Int32Array, slot: number, type: number, at: Located): boolean => {
   if (!locate(b, meta, slot, at)) return false
-  if ((at.type !== ETH_MPLS && at.type !== ETH_MPLS_MC) || at.typeAt + 6 > at.end) return false
+  if ((at.type !== ETH_MPLS && at.type !== ETH_MPLS_MC) || at.typeAt + 6 > at.end || at.l3 !== at.typeAt + 2)
+    return false
   const m = slot * META_WORDS
   const off = meta[m + M_OFF]!
   b.copyWithin(off + 4, off, at.typeAt)
