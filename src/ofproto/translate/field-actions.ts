@@ -138,10 +138,10 @@ export const decTtl = (x: Xlate): boolean => {
   return false
 }
 
-/** Queue 0 is the default one; others are classes 1:N+1 of the output's queueing discipline, as OVS numbers them. */
+/** A queue's number is the packet's priority, as in every datapath that is not a kernel's. */
 export const setQueue = (x: Xlate, queue: number): void => {
   x.look(K_PRIORITY, -1)
-  x.flow[K_PRIORITY] = (1 << 16) | ((queue + 1) & 0xffff)
+  x.flow[K_PRIORITY] = queue
 }
 
 export const popQueue = (x: Xlate): void => {

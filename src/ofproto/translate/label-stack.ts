@@ -33,7 +33,7 @@ export const pushLabel = (key: Int32Array, n: number, type: number, wc: Int32Arr
     const label = ethType(key) === ETH_IPV6 ? 2 : 0
     const ip = isIp(key)
     if (ip && wc) wc[K_NW] = wc[K_NW]! | NW_DSCP | NW_TTL
-    const tc = ip ? (key[K_NW]! & NW_DSCP) >> 21 : 0
+    const tc = ip ? ((key[K_NW]! & NW_DSCP) >> 18) & 7 : 0
     const ttl = (ip && (key[K_NW]! & NW_TTL) >> 8) || 64
     key[K_MPLS] = (label << 12) | (tc << 9) | BOS | ttl
     if (clear) {

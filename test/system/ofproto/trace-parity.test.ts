@@ -94,9 +94,16 @@ const packetText = (key: Int32Array): string => {
   return formatOdpMatch(match)
 }
 
-/** An inner tag, or an outer one before another, that says nothing: Open vSwitch loses it. */
-const hasIdleTag = (key: Int32Array): boolean =>
-  countTags(key) === 2 && ((key[K_VLAN0]! & 0xefff) === 0 || (key[K_VLAN1]! & 0xefff) === 0)
+/**
+ * Where Open vSwitch damages customers' tags, which we do not: it forgets the inner one of two when a tunnel port adds a third, and loses tags without VLAN and
+ * priority that are not the only one.
+ */
+const theyLoseTags = (key: Int32Array, vlans: readonly VlanSpec[]): boolean => {
+  const tags = countTags(key)
+  const idle = [K_VLAN0, K_VLAN1].slice(0, tags).some((word) => (key[word]! & 0xefff) === 0)
+  const tunnel = vlans.some(({ vlanMode }) => vlanMode === 'dot1q-tunnel')
+  return tunnel ? tags === 2 || idle : tags === 2 && idle
+}
 
 const PROTO = 0xff000000 | 0
 
@@ -138,7 +145,7 @@ describe.skipIf(!hasReference)('ofproto/trace, next to ovs-vswitchd', () => {
   const compare = (world: World, keys: readonly Int32Array[]): void => {
     const ofproto = build(world)
     for (const key of keys) {
-      if (hasIdleTag(key)) continue
+      if (theyLoseTags(key, world.vlans)) continue
       const flow = packetText(key)
       const theirs = reference.appctl('ofproto/trace', flow)
       const inPort = ofproto.portByDp(key[K_IN_PORT]!)!
