@@ -2,7 +2,7 @@
  * Commit: the datapath actions that turn the packet as it is (`base`) into the packet as it shall be (`flow`). Called before each output; two
  * outputs in a row with no change between them commit once.
  */
-import { K_DL_TYPE, K_MPLS, K_VLAN0, K_VLAN1 } from '../../flow/key.ts'
+import { K_DL_TYPE, K_DP_WORDS, K_IN_PORT, K_MPLS, K_VLAN0, K_VLAN1 } from '../../flow/key.ts'
 import { countTags } from '../vlan.ts'
 import { commitEthernet, commitMetadata, commitNetwork } from './commit-set.ts'
 import type { Xlate } from './context.ts'
@@ -68,7 +68,14 @@ const commitMpls = (x: Xlate): void => {
   }
 }
 
+/** The common case: several outputs in a row, of the packet as it is. */
+const isCommitted = ({ base, flow }: Xlate): boolean => {
+  for (let word = 0; word < K_DP_WORDS; word++) if (base[word] !== flow[word] && word !== K_IN_PORT) return false
+  return true
+}
+
 export const commit = (x: Xlate): void => {
+  if (isCommitted(x)) return
   commitEthernet(x)
   // Layers 3 and 4 are reached only when no label is in front of them.
   const mplsFirst = isMplsType(ethType(x.base)) && !isMplsType(ethType(x.flow))

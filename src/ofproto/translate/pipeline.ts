@@ -116,6 +116,11 @@ export const runCloned = (x: Xlate, actions: readonly OfpAction[]): void => {
   const { reporter } = x
   attempt(x, actions)
   if (x.error !== null || isReversible(x, at)) return
+  // Doing it twice counts, since nested ones would double with every level.
+  if (++x.limits.resubmits > MAX_RESUBMITS) {
+    x.fail('too-many-resubmits', `over ${MAX_RESUBMITS} resubmit actions`)
+    return
+  }
   x.actions.length = at
   x.effects.length = effects
   x.base.set(base)

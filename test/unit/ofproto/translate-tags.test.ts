@@ -64,3 +64,12 @@ describe('MPLS actions', () => {
     expect(translated(ofproto, 'mpls,mpls_bos=1').actions).toBe('drop(recirculation-unsupported)')
   })
 })
+
+describe('clones that the datapath must make', () => {
+  it('are bounded also when they nest', () => {
+    const body = 'push_mpls:0x8847,output:2,pop_mpls:0x0800'
+    const nested = Array.from({ length: 15 }).reduce<string>((inner) => `clone(${body},${inner})`, 'output:3')
+    expect(act(nested, TCP)).toBe('drop(too-many-resubmits)')
+    expect(act(`clone(${body},clone(${body},output:3)),output:4`, TCP)).toMatch(/^clone\(push_mpls.*\),14$/)
+  })
+})
