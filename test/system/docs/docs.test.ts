@@ -1,0 +1,117 @@
+/** The documentation against the program: every command is run where its page says, and what it prints compared; configurations are checked; links lead somewhere. */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { parseProfile } from '../../../src/eswitch/profile-file.ts'
+import { TAPSWITCH } from '../kit/daemon.ts'
+import { must, run } from '../kit/process.ts'
+import { Testbed } from '../kit/testbed.ts'
+import { type ConsoleBlock, readPage } from './page.ts'
+import { difference } from './shown.ts'
+
+const TOP = fileURLToPath(new URL('../../../', import.meta.url))
+const bed = new Testbed()
+afterAll(() => bed.close())
+
+const PAGES = [
+  'README.md',
+  'CHANGELOG.md',
+  ...readdirSync(join(TOP, 'docs')).flatMap((name) => (name.endsWith('.md') ? [`docs/${name}`] : [])),
+  ...readdirSync(join(TOP, 'lab')).flatMap((lab) => {
+    const page = `lab/${lab}/README.md`
+    return existsSync(join(TOP, page)) ? [page] : []
+  }),
+]
+const textOf = (page: string): string => readFileSync(join(TOP, page), 'utf8')
+const pages = PAGES.map((page) => ({ page, text: textOf(page), ...readPage(page, textOf(page)) }))
+const blocks = pages.flatMap(({ consoles }) => consoles)
+const inSetting = (wanted: (block: ConsoleBlock) => boolean) =>
+  blocks.filter(wanted).map((block) => ({ name: `${block.page}:${block.line}`, block }))
+
+/** Tests are root already, and a start of npx for each command would take longer than all the rest. */
+const asRun = (command: string): string =>
+  command.replaceAll(/\bsudo (-E )?/g, '').replaceAll(/\bnpx tapswitch\b/g, `"${process.execPath}" "${TAPSWITCH}"`)
+
+const runBlock = async (block: ConsoleBlock, env: Record<string, string> = {}): Promise<void> => {
+  for (const { text, output } of block.commands) {
+    const { code, stdout } = await run(['bash', '-c', `exec 2>&1; cd "${TOP}"; ${asRun(text)}`], { env })
+    expect({ text, code }, stdout).toEqual({ text, code: block.exit })
+    if (output.length > 0)
+      expect(difference(output, stdout), `${block.page}:${block.line}: ${text}\n${stdout}`).toBe(undefined)
+  }
+}
+
+describe('every page', () => {
+  it.each(pages)('$page shows commands only with their setting, and nowhere else', ({ consoles, code }) => {
+    expect(consoles.filter((block) => block.setting === undefined).map((block) => block.line)).toEqual([])
+    const elsewhere = code.filter(({ lines }) =>
+      lines.some((line) => /^(\$ |sudo |npx |scripts\/|lab\/|ovs-)/.test(line)),
+    )
+    expect(elsewhere.map((block) => block.line)).toEqual([])
+  })
+
+  it.each(pages)('$page has links that lead somewhere', ({ page, text }) => {
+    const targets = [...text.matchAll(/\]\(([^)#\s]+)[^)]*\)/g)].map((match) => match[1]!)
+    const dead = targets.filter((to) => !/^\w+:/.test(to) && !existsSync(join(TOP, dirname(page), to)))
+    expect(dead).toEqual([])
+  })
+
+  it('in docs/ is linked from the README', () => {
+    const readme = textOf('README.md')
+    expect(PAGES.filter((page) => page.startsWith('docs/') && !readme.includes(`](${page})`))).toEqual([])
+  })
+
+  it.each(pages)('$page has configurations and profiles that are good', async ({ page, code }) => {
+    for (const { line, language, lines } of code.filter((block) => block.language === 'yaml')) {
+      const text = lines.join('\n')
+      if (/^table-size:/m.test(text)) {
+        parseProfile(text, `${page}:${line}`)
+        continue
+      }
+      const file = bed.path(`${page.replaceAll('/', '-')}-${line}.yaml`)
+      writeFileSync(file, text)
+      const {
+        code: status,
+        stdout,
+        stderr,
+      } = await run([process.execPath, TAPSWITCH, 'run', '--check', '--config', file])
+      expect({ at: `${page}:${line}`, language, status }, stdout + stderr).toMatchObject({ status: 0 })
+    }
+  })
+})
+
+describe('commands that others run', () => {
+  it.each(inSetting(({ setting }) => setting?.kind === 'elsewhere'))('$name', ({ block }) => {
+    const { setting } = block
+    if (setting?.kind !== 'elsewhere') return
+    const text = textOf(setting.file)
+    for (const command of block.commands) expect(text).toContain(command.text.replace(/^sudo /, ''))
+  })
+})
+
+describe('commands that need nothing', () => {
+  it.each(inSetting(({ setting }) => setting?.kind === 'offline'))('$name', ({ block }) => runBlock(block))
+
+  it('npx tapswitch is the program', async () => {
+    const version = await must(['npx', 'tapswitch', 'lab', 'list'])
+    expect(version).toBe(await must([process.execPath, TAPSWITCH, 'lab', 'list']))
+  })
+})
+
+const labs = [...new Set(blocks.flatMap(({ setting }) => (setting?.kind === 'lab' ? [setting.lab] : [])))]
+describe.each(labs)('commands in lab %s', (lab) => {
+  beforeAll(async () => {
+    bed.defer(() => run([`lab/${lab}/run`, '--down']))
+    const { stdout, stderr } = await run([`lab/${lab}/run`, '--keep'], { timeout: 110_000 })
+    expect(stdout + stderr).toContain('the lab stays up')
+  }, 120_000)
+  afterAll(async () => {
+    await must([`lab/${lab}/run`, '--down'])
+  })
+
+  const env = { TAPSWITCH_CONTROL: `/run/tapswitch/lab-${lab}.ctl` }
+  it.each(inSetting(({ setting }) => setting?.kind === 'lab' && setting.lab === lab))('$name', ({ block }) =>
+    runBlock(block, env),
+  )
+})
