@@ -28,14 +28,16 @@ export class ExactMatchCache {
 
   /** Flow id of `key`, whose hash is `hash`, or -1. `generations` is indexed by flow id. */
   find(key: Int32Array, hash: number, generations: Int32Array): number {
+    const hashes = this.#hashes
     const first = (hash & this.#setMask) * WAYS
     for (let i = first; i < first + WAYS; i++) {
-      if (this.#hashes[i] !== hash) continue
+      if (hashes[i] !== hash) continue
       const flow = this.#flows[i]!
       if (flow < 0 || this.#generations[i] !== generations[flow]) continue
+      const keys = this.#keys
       const at = i * K_DP_WORDS
       let w = 0
-      while (w < K_DP_WORDS && this.#keys[at + w] === key[w]) w++
+      while (w < K_DP_WORDS && keys[at + w] === key[w]) w++
       if (w === K_DP_WORDS) return flow
     }
     return -1

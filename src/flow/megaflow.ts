@@ -32,21 +32,24 @@ export class Subtable {
 
   find(key: Int32Array): number {
     const { words, masks } = this
+    const ids = this.#ids
+    const keys = this.#keys
+    const capacityMask = this.#capacityMask
     const n = words.length
     let h = 0
     for (let i = 0; i < n; i++) {
       h = Math.imul(h ^ (key[words[i]!]! & masks[i]!), 0x9e3779b1)
       h ^= h >>> 15
     }
-    let place = h & this.#capacityMask
+    let place = h & capacityMask
     for (;;) {
-      const id = this.#ids[place]!
+      const id = ids[place]!
       if (id < 0) return -1
       const at = place * n
       let i = 0
-      while (i < n && this.#keys[at + i] === (key[words[i]!]! & masks[i]!)) i++
+      while (i < n && keys[at + i] === (key[words[i]!]! & masks[i]!)) i++
       if (i === n) return id
-      place = (place + 1) & this.#capacityMask
+      place = (place + 1) & capacityMask
     }
   }
 
