@@ -128,6 +128,12 @@ describe('NORMAL: tags', () => {
     expect(shown(dpif.receive(1, frame({ tags: [[0x88a8, 10], 20] })))).toEqual(['2[20]'])
   })
 
+  it('tells inner priorities apart where the outer one takes their place', () => {
+    const { dpif } = lab({}, { tag: 10, priorityTags: 'if-nonzero' })
+    expect(shown(dpif.receive(1, frame({ tags: [0xa00a, 0xa000] })))).toEqual(['2[0p5]'])
+    expect(shown(dpif.receive(1, frame({ tags: [0xa00a, 0x2000] })))).toEqual(['2[0p5]'])
+  })
+
   it('drops a frame whose tag is cut off', () => {
     const { dpif } = lab({}, {})
     const cut = frame({ type: 0x8100 }).subarray(0, 15)
@@ -210,6 +216,16 @@ describe('NORMAL: learning', () => {
     expect([...bridge.macs.entries()].map((e) => e.mac)).toEqual([B])
     bridge.reconfigurePort('p2', { tag: 7 })
     expect(bridge.macs.size).toBe(0)
+  })
+
+  it('does not learn again, from late statistics, in a VLAN that the port has left', () => {
+    const { dpif, ofproto, pass } = lab({ tag: 10 }, {})
+    const bridge = ofproto.bridge('br0')!
+    dpif.receive(1, frame({ src: A }))
+    dpif.receive(1, frame({ src: A }))
+    bridge.reconfigurePort('p1', { tag: 20 })
+    pass(50)
+    expect([...bridge.macs.entries()].map((e) => e.vlan)).toEqual([20])
   })
 
   it('floods without learning in flood_vlans', () => {

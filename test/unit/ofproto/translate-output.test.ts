@@ -95,8 +95,11 @@ describe('patch ports', () => {
   })
 
   it('keeps the action sets of bridges apart', () => {
-    const { ofproto } = joined(['actions=output:9,write_actions(output:3)'], ['actions=write_actions(output:1)'])
-    expect(translated(ofproto, TCP).actions).toBe('21,13')
+    const near = ['actions=write_actions(output:2),goto_table:1', 'table=1,actions=output:9']
+    const { ofproto } = joined(near, ['actions=write_actions(output:1)'])
+    expect(translated(ofproto, TCP).actions).toBe('21,12')
+    const silent = joined(near, ['actions=drop'])
+    expect(translated(silent.ofproto, TCP).actions).toBe('12')
   })
 
   it('goes nowhere without a peer that points back', () => {
