@@ -3,7 +3,8 @@
  *
  * Order of construction: arena, datapath worker, offload module over it, ofproto over that, eswitches, ports, bridges, control socket. A stop goes the other way.
  */
-import { loadConfig } from './config/load.ts'
+import { dirname } from 'node:path'
+import { ConfigError, loadConfig } from './config/load.ts'
 import type { Config } from './config/schema.ts'
 import { VerbRegistry } from './control/registry.ts'
 import { UnixctlServer } from './control/unixctl.ts'
@@ -17,14 +18,15 @@ import type { Clock } from './lib/clock.ts'
 import { Counters } from './lib/counters.ts'
 import type { Log } from './lib/log.ts'
 import { VERSION } from './lib/version.ts'
+import type { Namespace } from './netlink/namespace.ts'
 import { OffloadModule } from './offload/module.ts'
 import { systemScheduler } from './offload/scheduler.ts'
 import { Ofproto } from './ofproto/ofproto.ts'
 import { Udpif } from './ofproto/udpif.ts'
-import { BridgeSet } from './switch/bridges.ts'
+import { BridgeSet, type Outcome } from './switch/bridges.ts'
 import { registerCoverage } from './switch/coverage.ts'
-import { Namespaces } from './switch/namespaces.ts'
-import { type EswitchPlan, type Plan, planOf, samePlan } from './switch/plan.ts'
+import { Namespaces, namespaceExists } from './switch/namespaces.ts'
+import { canAdjust, type EswitchPlan, type Plan, type PortPlan, planOf, samePlan } from './switch/plan.ts'
 import { portReplies } from './switch/port-replies.ts'
 import { PortTable, type SwitchPort } from './switch/ports.ts'
 import { generateSwitchId } from './switch/switch-id.ts'
@@ -42,7 +44,8 @@ export interface SwitchOptions {
 const TICK_MS = 250
 /** The flow limit that a reload may raise to, unless the file asked for more at the start. */
 const DEFAULT_FLOWS = 200_000
-const NO_PLAN: Plan = { eswitches: [], ports: [], bridges: [] }
+/** Eswitches that reloads may come to, unless the file has more at the start. */
+const DEFAULT_ESWITCHES = 8
 
 export class Switch {
   readonly #o: SwitchOptions
@@ -51,14 +54,14 @@ export class Switch {
   readonly #offload: OffloadModule
   readonly #ofproto: Ofproto
   readonly #udpif: Udpif
-  readonly #eswitches = new Map<string, EswitchClient>()
+  readonly #eswitches = new Map<string, { readonly plan: EswitchPlan; readonly client: EswitchClient }>()
   readonly #namespaces: Namespaces
   readonly #ports: PortTable
   readonly #bridges: BridgeSet
   readonly #coverage: Counters
   #control: UnixctlServer | undefined
-  #plan: Plan = NO_PLAN
-  #controlPath = ''
+  /** The last one applied. */
+  #config: Config | undefined
   #tick: NodeJS.Timeout | undefined
   /** Reloads happen one after the other. */
   #reloading: Promise<unknown> = Promise.resolve()
@@ -75,7 +78,7 @@ export class Switch {
     this.#udpif = new Udpif({ ofproto: this.#ofproto, dpif: this.#offload, clock })
     this.#namespaces = new Namespaces(
       (netns, error) => this.#log.warnLimited('rtnetlink', { netns, error: error.message }),
-      (netns) => this.#namespaceGone(netns),
+      (namespace, netns) => this.#namespaceGone(namespace, netns),
     )
     this.#ports = new PortTable({
       datapath: client,
@@ -84,14 +87,16 @@ export class Switch {
       log: this.#log,
       changed: (port, previous) => this.#portChanged(port, previous?.mtu),
     })
-    this.#bridges = new BridgeSet(this.#ofproto, (name) => this.#dpPortOf(name))
+    this.#bridges = new BridgeSet(this.#ofproto, (name) => this.#ports.get(name)?.no)
     this.#coverage = new Counters(clock)
     registerCoverage(this.#coverage, client, this.#udpif, () => this.#portStats())
   }
 
   /** Resolves when the switch forwards and its control socket answers. Rejects with one clear Error; then nothing is left of it. */
   static async start(options: SwitchOptions, config: Config): Promise<Switch> {
+    await UnixctlServer.mustBeFree(config.control)
     const datapath = await startDatapath({
+      eswitches: Math.max(Object.keys(config.eswitches).length, DEFAULT_ESWITCHES),
       flows: Math.max(config.datapath['flow-limit'], DEFAULT_FLOWS),
       onDeath: (error) => {
         options.log.error('the datapath worker is lost', { error: error.message })
@@ -110,15 +115,15 @@ export class Switch {
 
   async #start(config: Config): Promise<void> {
     this.#udpif.start()
-    await this.#apply(config)
+    const { failures } = await this.#apply(config)
+    if (failures.length > 0) throw new Error(failures.join('; '))
     const registry = new VerbRegistry()
     registerVerbs(registry, this.#view(), VERSION)
     this.#control = await UnixctlServer.listen(config.control, registry, (verb, error) =>
       this.#log.error('verb failed', { verb, error: String((error as Error).stack ?? error) }),
     )
-    this.#controlPath = config.control
     this.#tick = setInterval(() => {
-      for (const eswitch of this.#eswitches.values()) eswitch.check()
+      for (const { client } of this.#eswitches.values()) client.check()
       this.#coverage.run()
     }, TICK_MS)
   }
@@ -129,107 +134,161 @@ export class Switch {
     await this.#control?.close()
     this.#udpif.stop()
     this.#offload.close()
-    for (const eswitch of this.#eswitches.values())
-      await eswitch.stop().catch((error: Error) => this.#log.error('eswitch does not stop', { error: error.message }))
+    for (const { client } of this.#eswitches.values())
+      await client.stop().catch((error: Error) => this.#log.error('eswitch does not stop', { error: error.message }))
     await this.#datapath.stop()
     this.#ports.closeAll()
     this.#namespaces.close()
   }
 
-  /** Reads the file again and applies what differs; tells what. Rejects, and changes nothing, if the file is bad. */
+  /**
+   * Reads the file again and applies what differs; tells what. Rejects, and changes nothing, if the file is bad. If a part of it cannot be applied (a port
+   * that does not open, say), all others are; then it rejects with what failed, and the next reload goes on from what is there.
+   */
   reload(): Promise<string[]> {
     const done = this.#reloading
       .catch(() => {})
-      .then(() => {
+      .then(async () => {
         const config = loadConfig(this.#o.configFile)
-        if (config.control !== this.#controlPath)
-          throw new Error(`${this.#o.configFile}: control: ${this.#controlPath} cannot be changed while running`)
-        return this.#apply(config)
+        const control = this.#config?.control
+        if (config.control !== control)
+          throw new ConfigError(`${this.#o.configFile}: control: it is ${control} and cannot be changed while running`)
+        const { changes, failures } = await this.#apply(config)
+        if (failures.length > 0) throw new Error([...failures, ...changes.map((text) => `done: ${text}`)].join('\n'))
+        return changes
       })
     this.#reloading = done
     return done
   }
 
-  async #apply(config: Config): Promise<string[]> {
-    const next = planOf(config)
-    this.#udpif.revalidator.maxIdle = config.datapath['max-idle']
-    this.#offload.setFlowLimit(config.datapath['flow-limit'])
-    this.#offload.setPolicy(config.offload)
+  /** Closes and takes out first, so that names are free; a failure stops nothing else. */
+  async #apply(config: Config): Promise<Outcome> {
+    const directory = dirname(this.#o.configFile)
+    const next = planOf(config, (profile) => loadProfile(profile, directory))
     const changes: string[] = []
+    const failures: string[] = []
+    const attempt = async (step: () => Promise<string | undefined>): Promise<void> => {
+      try {
+        const change = await step()
+        if (change !== undefined) changes.push(change)
+      } catch (error) {
+        failures.push((error as Error).message)
+      }
+    }
+    changes.push(...this.#applySettings(config))
 
-    const stays = new Map(next.eswitches.map((plan) => [plan.name, plan]))
-    const leaving = new Set(
-      this.#plan.eswitches.filter((old) => !samePlan(old, stays.get(old.name) ?? {})).map((old) => old.name),
-    )
-    const wanted = new Map(next.ports.map((plan) => [plan.name, plan]))
-    const closing = new Set<string>()
-    for (const { plan } of this.#ports.all())
-      if (!samePlan(plan, wanted.get(plan.name) ?? {}) || leaving.has(plan.eswitch ?? '')) closing.add(plan.name)
-
+    const leaving = this.#leavingEswitches(next)
+    const { closing, adjusting } = this.#portsToClose(next, leaving)
     changes.push(...this.#bridges.removeOutdated(next.bridges, closing))
     for (const name of closing) {
-      const no = this.#ports.get(name)!.no
+      const { no } = this.#ports.get(name)!
       this.#offload.portChanged(no)
       await this.#ports.remove(name)
       changes.push(`port ${name} closed`)
     }
     for (const name of leaving) {
       this.#offload.removeEswitch(name)
-      await this.#eswitches.get(name)?.stop()
+      await this.#eswitches.get(name)?.client.stop()
       this.#eswitches.delete(name)
       changes.push(`eswitch ${name} removed`)
     }
-    for (const plan of next.eswitches)
-      if (!this.#eswitches.has(plan.name)) {
-        await this.#addEswitch(plan)
-        changes.push(`eswitch ${plan.name} added`)
-      }
-    for (const plan of next.ports)
-      if (!this.#ports.get(plan.name)) {
-        const port = await this.#ports.add(plan)
-        this.#offload.portChanged(port.no)
-        changes.push(`port ${plan.name} opened`)
-      }
-    changes.push(...this.#bridges.apply(next.bridges))
-    this.#plan = next
+    for (const plan of next.eswitches) if (!this.#eswitches.has(plan.name)) await attempt(() => this.#addEswitch(plan))
+    for (const plan of adjusting)
+      await attempt(async () => {
+        await this.#ports.adjust(plan)
+        return `port ${plan.name} changed`
+      })
+    for (const plan of next.ports) {
+      // Of an eswitch that is not there: that has been told.
+      if (plan.eswitch !== undefined && !this.#eswitches.has(plan.eswitch)) continue
+      if (!this.#ports.get(plan.name)) await attempt(() => this.#addPort(plan))
+    }
+    for (const { gone, plan } of this.#ports.all())
+      if (gone) changes.push(`port ${plan.name} is still gone: there is no namespace ${plan.netns}`)
+    const bridges = this.#bridges.apply(next.bridges)
+    this.#config = config
     for (const port of this.#ports.all()) this.#portChanged(port, undefined)
-    return changes
+    return { changes: [...changes, ...bridges.changes], failures: [...failures, ...bridges.failures] }
   }
 
-  async #addEswitch(plan: EswitchPlan): Promise<void> {
-    const profile = loadProfile(plan.profile)
-    const eswitch = new EswitchClient({
+  /** What was set at run time stays unless the file says something else than before. */
+  #applySettings({ datapath, offload }: Config): string[] {
+    const before = this.#config
+    const changes: string[] = []
+    if (before === undefined || !samePlan(before.datapath, datapath)) {
+      this.#udpif.revalidator.maxIdle = datapath['max-idle']
+      this.#offload.setFlowLimit(datapath['flow-limit'])
+      changes.push('datapath: limits changed')
+    }
+    if (before === undefined || !samePlan(before.offload, offload)) {
+      this.#offload.setPolicy(offload)
+      changes.push(`offload: ${offload.enabled ? 'on' : 'off'}`)
+    }
+    return before === undefined ? [] : changes
+  }
+
+  #leavingEswitches(next: Plan): Set<string> {
+    const wanted = new Map(next.eswitches.map((plan) => [plan.name, plan]))
+    const leaving = [...this.#eswitches].filter(([name, { plan }]) => !samePlan(plan, wanted.get(name) ?? {}))
+    return new Set(leaving.map(([name]) => name))
+  }
+
+  #portsToClose(next: Plan, leaving: ReadonlySet<string>): { closing: Set<string>; adjusting: PortPlan[] } {
+    const wanted = new Map(next.ports.map((plan) => [plan.name, plan]))
+    const closing = new Set<string>()
+    const adjusting: PortPlan[] = []
+    for (const port of this.#ports.all()) {
+      const plan = wanted.get(port.plan.name)
+      if (plan === undefined || leaving.has(port.plan.eswitch ?? '')) closing.add(port.plan.name)
+      else if (port.gone) {
+        // One whose namespace is not back yet would only be lost from sight.
+        if (!samePlan(plan, port.plan) || namespaceExists(plan.netns)) closing.add(plan.name)
+      } else if (samePlan(plan, port.plan)) continue
+      else if (canAdjust(port.plan, plan)) adjusting.push(plan)
+      else closing.add(plan.name)
+    }
+    return { closing, adjusting }
+  }
+
+  async #addPort(plan: PortPlan): Promise<string> {
+    const port = await this.#ports.add(plan)
+    this.#offload.portChanged(port.no)
+    return `port ${plan.name} opened`
+  }
+
+  async #addEswitch(plan: EswitchPlan): Promise<string> {
+    const client = new EswitchClient({
       name: plan.name,
       switchId: plan.switchId ?? generateSwitchId(plan.name),
-      profile,
+      profile: plan.profile,
       datapath: this.#datapath.client,
       spawn: eswitchWorkers(plan.name, this.#datapath.eventfd),
       clock: this.#o.clock,
     })
-    eswitch.onState((state) => {
+    client.onPortDead((no) => this.#ports.dead(no))
+    try {
+      await client.start()
+    } catch (error) {
+      await client.stop().catch(() => {})
+      throw new Error(`eswitch ${plan.name}: ${(error as Error).message}`, { cause: error })
+    }
+    client.onState((state) => {
       if (state === 'restarting')
         this.#log.warn('eswitch lost its worker; the datapath polls its ports', {
           eswitch: plan.name,
-          why: eswitch.lastLoss,
+          why: client.lastLoss,
         })
       else this.#log.info('eswitch', { eswitch: plan.name, state })
     })
-    eswitch.onPortDead((no) => this.#ports.dead(no))
-    await eswitch.start()
-    this.#eswitches.set(plan.name, eswitch)
-    this.#offload.addEswitch(eswitch)
+    this.#eswitches.set(plan.name, { plan, client })
+    this.#offload.addEswitch(client)
+    return `eswitch ${plan.name} added`
   }
 
   #eswitch(name: string): EswitchClient {
     const eswitch = this.#eswitches.get(name)
     if (eswitch === undefined) throw new Error(`no eswitch ${name}`)
-    return eswitch
-  }
-
-  #dpPortOf(name: string): number {
-    const port = this.#ports.get(name)
-    if (port === undefined) throw new Error(`port ${name} is not open`)
-    return port.no
+    return eswitch.client
   }
 
   #portChanged(port: SwitchPort, mtuBefore: number | undefined): void {
@@ -237,21 +296,20 @@ export class Switch {
     if (member) {
       member.linkUp = port.link?.up === true
       member.mtu = port.link?.mtu ?? member.mtu
-      const down = !port.adminUp
-      if (member.flags.down !== down)
-        member.bridge.setPortFlags(member.name, { down, noForward: down, noReceive: down })
+      // Rules and learning go on as before; the threads that own the port drop its frames.
+      member.flags.down = !port.adminUp
     }
     if (mtuBefore !== undefined && port.link?.mtu !== mtuBefore) this.#offload.raise('mtu-change')
   }
 
-  #namespaceGone(netns: string): void {
+  #namespaceGone(namespace: Namespace, netns: string): void {
     this.#log.warn('namespace is gone', { netns })
-    for (const port of this.#ports.all()) if (port.plan.netns === netns) this.#ports.dead(port.no)
+    for (const port of this.#ports.all()) if (port.hold.namespace === namespace) this.#ports.dead(port.no)
   }
 
   *#portStats(): Generator<Float64Array> {
     yield this.#datapath.client.shared.portStats
-    for (const eswitch of this.#eswitches.values()) yield eswitch.memory.portStats
+    for (const { client } of this.#eswitches.values()) yield client.memory.portStats
   }
 
   #view(): SwitchView {

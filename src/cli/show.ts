@@ -33,7 +33,7 @@ export const show = async (control: string | undefined, json: boolean): Promise<
       p.netns,
       p.mtu,
       p.admin,
-      p.link,
+      p.gone ? 'gone' : p.link,
       p.rxPackets,
       p.txPackets,
       Object.entries(p.drops)

@@ -1,5 +1,9 @@
-/** What one value of the configuration demands of another. Pure; complaints carry the path, load.ts gives them line and column. */
-import type { BridgePortConfig, Config } from './schema.ts'
+/** What one value of the configuration demands of another, and what rules and profiles must be. Complaints carry the path, load.ts gives them line and column. */
+import { dirname } from 'node:path'
+import { loadProfile } from '../eswitch/profile-file.ts'
+import { OFPP_LOCAL } from '../flow/ofp.ts'
+import { parseFlow } from '../flow/ofp-text.ts'
+import type { BridgeConfig, BridgePortConfig, Config } from './schema.ts'
 import { bridgePortDefaults } from './schema.ts'
 
 export interface Complaint {
@@ -39,9 +43,44 @@ const checkPort = (config: Config, bridge: string, name: string, port: BridgePor
   return complaints
 }
 
-/** All complaints about a configuration whose shape is right. */
-export const checkConfig = (config: Config): Complaint[] => {
+const messageOf = (act: () => unknown): string | undefined => {
+  try {
+    act()
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+/** Numbers that ports will have are known later; here only names that are none matter. */
+const checkFlows = (name: string, bridge: BridgeConfig): Complaint[] => {
+  const portByName = (port: string): number | undefined =>
+    port === name ? OFPP_LOCAL : port in bridge.ports ? (bridge.ports[port]?.ofport ?? 1) : undefined
+  return (bridge.flows ?? []).flatMap((text, i) => {
+    const message = messageOf(() => parseFlow(text, { portByName }))
+    return message === undefined ? [] : [{ path: ['bridges', name, 'flows', i], message }]
+  })
+}
+
+const checkEswitches = (config: Config, file: string): Complaint[] => {
   const complaints: Complaint[] = []
+  const ids = new Map<string, string>()
+  for (const [name, nic] of Object.entries(config.eswitches)) {
+    const message = messageOf(() => loadProfile(nic.profile, dirname(file)))
+    if (message !== undefined) complaints.push({ path: ['eswitches', name, 'profile'], message })
+    const id = nic['switch-id']
+    if (id === undefined) continue
+    const other = ids.get(id)
+    if (other !== undefined)
+      complaints.push({ path: ['eswitches', name, 'switch-id'], message: `switch ID ${id} is taken by ${other}` })
+    ids.set(id, name)
+  }
+  return complaints
+}
+
+/** All complaints about a configuration whose shape is right. `file` is where profiles with a relative name are looked for. */
+export const checkConfig = (config: Config, file: string): Complaint[] => {
+  const complaints: Complaint[] = checkEswitches(config, file)
   const taken = new Map<string, string>()
   const take = (name: string, where: string, path: readonly string[]): void => {
     const before = taken.get(name)
@@ -52,6 +91,7 @@ export const checkConfig = (config: Config): Complaint[] => {
   for (const [nic, { ports }] of Object.entries(config.eswitches))
     for (const name of Object.keys(ports)) take(name, `eswitch ${nic}`, ['eswitches', nic, 'ports', name])
   const inBridge = new Map<string, string>()
+  for (const [name, bridge] of Object.entries(config.bridges)) complaints.push(...checkFlows(name, bridge))
   for (const [bridge, { ports }] of Object.entries(config.bridges)) {
     const ofports = new Map<number, string>()
     for (const [name, maybe] of Object.entries(ports)) {

@@ -51,7 +51,7 @@ const fromIssue = (issue: z.core.$ZodIssue): (Complaint & { key?: string })[] =>
   return [{ path, message: issue.message }]
 }
 
-/** Parses a configuration text; `file` is only for messages. Throws ConfigError. */
+/** Parses a configuration text; `file` is for messages and for names relative to it. Throws ConfigError. */
 export const parseConfig = (text: string, file: string): Config => {
   const lines = new LineCounter()
   const doc = parseDocument(text, { lineCounter: lines, prettyErrors: false })
@@ -70,7 +70,7 @@ export const parseConfig = (text: string, file: string): Config => {
   }
   const shaped = configSchema.safeParse(doc.toJS({ maxAliasCount: 100 }) ?? {})
   if (!shaped.success) return complain(shaped.error.issues.flatMap(fromIssue))
-  const complaints = checkConfig(shaped.data)
+  const complaints = checkConfig(shaped.data, file)
   return complaints.length > 0 ? complain(complaints) : shaped.data
 }
 

@@ -2,6 +2,7 @@
  * The configuration file's shape (DESIGN section 5), as zod schemas: what is allowed, its defaults, and in words what was expected.
  * load.ts adds line and column to complaints; check.ts what one value demands of another.
  */
+import { isIP } from 'node:net'
 import { z } from 'zod'
 
 const interfaceName = z
@@ -16,9 +17,12 @@ const mac = z
   .transform((text) => text.toLowerCase())
 const mtu = z.number().int().min(68, 'an MTU of 68..65535 expected').max(65535, 'an MTU of 68..65535 expected')
 const vid = z.number().int().min(0, 'a VLAN id of 0..4095 expected').max(4095, 'a VLAN id of 0..4095 expected')
-const address = z
-  .string()
-  .regex(/^[0-9a-fA-F.:]+\/\d{1,3}$/, 'an address with prefix length like 192.168.0.1/24 expected')
+const isCidr = (text: string): boolean => {
+  const [ip = '', length = '', ...rest] = text.split('/')
+  const version = isIP(ip)
+  return version !== 0 && rest.length === 0 && /^\d{1,3}$/.test(length) && Number(length) <= (version === 4 ? 32 : 128)
+}
+const address = z.string().refine(isCidr, 'an address with prefix length like 192.168.0.1/24 expected')
 
 const offloads = z.enum(['best', 'none'], 'virtio-net offloads of the TAP: "best" or "none" expected')
 

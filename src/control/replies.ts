@@ -15,6 +15,8 @@ export interface PortReply {
   /** Administrative state, and whether the other side is there. */
   admin: 'up' | 'down'
   link: 'up' | 'down'
+  /** The interface or its namespace was deleted; a reload opens the port again. */
+  gone?: true
   /** What the TAP negotiated, e.g. ['csum', 'tso4']. */
   offloads?: string[]
   rxPackets: number

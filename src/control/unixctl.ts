@@ -4,9 +4,10 @@
  *
  * As in OVS 3.4 and later, `set-options --format json` switches a connection to answers as data. The socket file is owner-only. Main thread.
  */
-import { chmodSync, existsSync, mkdirSync, unlinkSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { JsonStream } from './json-stream.ts'
 import { VerbError, type VerbRegistry, type VerbReply } from './registry.ts'
 
@@ -14,6 +15,8 @@ const MAX_REQUEST = 4 << 20
 const MAX_CLIENTS = 64
 /** Requests of one connection that may wait for their answers. */
 const MAX_PENDING = 64
+/** Verbs that run at the end have so long for their answer. */
+const CLOSE_MS = 1000
 
 interface Connection {
   format: 'text' | 'json'
@@ -50,6 +53,7 @@ export class UnixctlServer {
   readonly #registry: VerbRegistry
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
+  readonly #connections = new Set<Connection>()
   readonly #onFailure: (verb: string, error: unknown) => void
 
   private constructor(path: string, registry: VerbRegistry, onFailure: (verb: string, error: unknown) => void) {
@@ -69,16 +73,18 @@ export class UnixctlServer {
     registry: VerbRegistry,
     onFailure: (verb: string, error: unknown) => void,
   ): Promise<UnixctlServer> {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
-    if (existsSync(path)) {
-      if (await answers(path)) throw new Error(`control socket ${path}: another process listens there`)
-      unlinkSync(path)
+    await UnixctlServer.mustBeFree(path)
+    try {
+      mkdirSync(dirname(path), { recursive: true, mode: 0o755 })
+      rmSync(path, { force: true })
+    } catch (error) {
+      throw new Error(`control socket ${path}: ${(error as Error).message}`, { cause: error })
     }
     const unixctl = new UnixctlServer(path, registry, onFailure)
     const before = process.umask(0o177)
     try {
       await new Promise<void>((resolve, reject) => {
-        unixctl.#server.once('error', reject)
+        unixctl.#server.once('error', (error) => reject(new Error(`control socket ${path}: ${error.message}`)))
         unixctl.#server.listen(path, resolve)
       })
     } finally {
@@ -88,7 +94,20 @@ export class UnixctlServer {
     return unixctl
   }
 
+  /** Rejects with an Error when another process listens on `path`, or what is there is no socket. */
+  static async mustBeFree(path: string): Promise<void> {
+    const there = lstatSync(path, { throwIfNoEntry: false })
+    if (there === undefined) return
+    if (!there.isSocket()) throw new Error(`control socket ${path}: something that is no socket is there`)
+    if (await answers(path)) throw new Error(`control socket ${path}: another process listens there`)
+  }
+
+  /** Verbs that run get their answers out first. */
   async close(): Promise<void> {
+    const answered = Promise.all([...this.#connections].map((connection) => connection.tail))
+    const late = new AbortController()
+    await Promise.race([answered, delay(CLOSE_MS, undefined, { signal: late.signal }).catch(() => {})])
+    late.abort()
     for (const socket of this.#sockets) socket.end()
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve())
@@ -100,8 +119,12 @@ export class UnixctlServer {
     const stream = new JsonStream(MAX_REQUEST)
     const connection: Connection = { format: 'text', pending: 0, tail: Promise.resolve() }
     this.#sockets.add(socket)
+    this.#connections.add(connection)
     socket.setEncoding('utf8')
-    socket.on('close', () => this.#sockets.delete(socket))
+    socket.on('close', () => {
+      this.#sockets.delete(socket)
+      this.#connections.delete(connection)
+    })
     socket.on('error', () => socket.destroy())
     socket.on('data', (chunk: string) => {
       try {

@@ -239,9 +239,14 @@ export class DatapathClient implements Dpif {
     this.#post({ type: 'port-up', no })
   }
 
-  /** Interface MTU of a port that tier 2 writes to; 0 for no limit. */
+  /** Interface MTU of a port; 0 for no limit. */
   portMtu(no: number, mtu: number): void {
     this.#post({ type: 'port-mtu', no, mtu })
+  }
+
+  /** Takes a port up or down. Of a representor, tier 2 needs to know for when it polls the TAP itself; the same is true of its MTU. */
+  portAdmin(no: number, up: boolean): void {
+    this.#post({ type: 'port-admin', no, up })
   }
 
   /** The arena's partition of the eswitch `name`; given out at the first call. Throws when there are no more. */

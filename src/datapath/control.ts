@@ -23,6 +23,8 @@ export type DatapathControl =
   | { readonly type: 'port-del'; readonly seq: number; readonly no: number }
   | { readonly type: 'port-up'; readonly no: number }
   | { readonly type: 'port-mtu'; readonly no: number; readonly mtu: number }
+  /** Administrative state: a port that is down neither takes nor gives frames. */
+  | { readonly type: 'port-admin'; readonly no: number; readonly up: boolean }
   | {
       readonly type: 'link-attach'
       readonly seq: number

@@ -55,6 +55,7 @@ const COPY_NO_SLOT = dropIndex('copy-no-slot')
 const NO_PORT = dropIndex('no-port')
 const RECIRC_LIMIT = dropIndex('recirc-limit')
 const WORKER_GONE = dropIndex('worker-gone')
+const PORT_DOWN = dropIndex('port-down')
 
 /** Drop reasons of LOST_*, by index. */
 const LOST: Int32Array = (() => {
@@ -191,7 +192,8 @@ export class Datapath implements ExecuteSink, LinkHandler {
     const port = this.#outputs.port(no)
     if (port === undefined) return false
     const n = port.rx(this.pool, no, this.#batch, BATCH)
-    for (let i = 0; i < n; i++) this.#arrive(this.#batch[i]!)
+    if (this.#outputs.isDown(no)) for (let i = 0; i < n; i++) this.#drop(this.#batch[i]!, PORT_DOWN)
+    else for (let i = 0; i < n; i++) this.#arrive(this.#batch[i]!)
     if (n > 0) return true
     if (port.dead) {
       this.#unwatch(no)
@@ -467,6 +469,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
         break
       case 'port-del':
         this.#release(message.no)
+        this.#outputs.forget(message.no)
         this.#eswitchOf[message.no] = -1
         break
       case 'release':
@@ -477,6 +480,9 @@ export class Datapath implements ExecuteSink, LinkHandler {
         break
       case 'port-mtu':
         this.#outputs.setMtu(message.no, message.mtu)
+        break
+      case 'port-admin':
+        this.#outputs.setAdmin(message.no, message.up)
         break
       case 'link-attach': {
         this.#detach(message.owner)

@@ -47,6 +47,7 @@ export interface EswitchClientOptions {
 
 interface EswitchPort extends AdoptedPort {
   mtu: number
+  up: boolean
 }
 
 /** A worker and what belongs to its life. */
@@ -203,6 +204,7 @@ export class EswitchClient implements Eswitch {
   async #handOver(life: Incarnation, port: EswitchPort): Promise<void> {
     const { no, name, open, mtu } = port
     await this.#request(life, { type: 'port-add', no, name, open, mtu, watch: false })
+    if (!port.up) this.#post({ type: 'port-admin', no, up: false })
     await this.#o.datapath.release(no)
     await this.#request(life, { type: 'port-watch', no })
   }
@@ -271,7 +273,7 @@ export class EswitchClient implements Eswitch {
     return this.#serial(async () => {
       if (this.#ports.has(no)) throw new Error(`eswitch ${this.name} has a port ${no} already`)
       if (this.#state === 'stopped') throw new Error(`eswitch ${this.name} is stopped`)
-      const port: EswitchPort = { no, name, open, mtu }
+      const port: EswitchPort = { no, name, open, mtu, up: true }
       this.#ports.set(no, port)
       try {
         if (this.#life) await this.#request(this.#life, { type: 'port-add', no, name, open, mtu, watch: true })
@@ -301,6 +303,14 @@ export class EswitchClient implements Eswitch {
     if (port === undefined) return
     port.mtu = mtu
     this.#post({ type: 'port-mtu', no, mtu })
+  }
+
+  /** Takes a port up or down: one that is down neither takes nor gives frames. */
+  portAdmin(no: number, up: boolean): void {
+    const port = this.#ports.get(no)
+    if (port === undefined) return
+    port.up = up
+    this.#post({ type: 'port-admin', no, up })
   }
 
   /** The interface of a port is up: poll it again if it rested. */

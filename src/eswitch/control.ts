@@ -29,6 +29,7 @@ export type EswitchControl =
   | { readonly type: 'port-del'; readonly seq: number; readonly no: number }
   | { readonly type: 'port-up'; readonly no: number }
   | { readonly type: 'port-mtu'; readonly no: number; readonly mtu: number }
+  | { readonly type: 'port-admin'; readonly no: number; readonly up: boolean }
 
 export type EswitchEvent =
   | { readonly type: 'bell' }

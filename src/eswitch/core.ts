@@ -47,6 +47,7 @@ const RING_FULL = dropIndex('ring-full')
 const NO_PORT = dropIndex('no-port')
 const COPY_NO_SLOT = dropIndex('copy-no-slot')
 const TRANSLATION = dropIndex('translation')
+const PORT_DOWN = dropIndex('port-down')
 
 const LOST: Int32Array = (() => {
   const table = new Int32Array(4)
@@ -180,7 +181,8 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     const n = port.rx(this.pool, no, this.#batch, BATCH)
     if (n > 0) {
       this.#add(EC_FRAMES, n)
-      for (let i = 0; i < n; i++) this.#arrive(this.#batch[i]!, no)
+      if (this.#outputs.isDown(no)) for (let i = 0; i < n; i++) this.#drop(this.#batch[i]!, no, PORT_DOWN)
+      else for (let i = 0; i < n; i++) this.#arrive(this.#batch[i]!, no)
       return true
     }
     if (port.dead) {
@@ -380,13 +382,16 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
         break
       case 'port-del':
         this.#unwatch(no)
-        this.#outputs.remove(no)
+        this.#outputs.forget(no)
         break
       case 'port-up':
         this.#host.rewatch(no)
         break
       case 'port-mtu':
         this.#outputs.setMtu(no, message.mtu)
+        break
+      case 'port-admin':
+        this.#outputs.setAdmin(no, message.up)
     }
   }
 

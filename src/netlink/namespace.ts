@@ -6,7 +6,7 @@
  * follows links there hears that they went.
  */
 import { type FSWatcher, statSync, watch } from 'node:fs'
-import { addAddress } from './address.ts'
+import { addAddress, deleteAddress } from './address.ts'
 import { getLink, isLinkMessage, type Link, type LinkChange, RTNLGRP_LINK, setLink } from './link.ts'
 import { LinkMonitor } from './link-monitor.ts'
 import { NetlinkSocket } from './socket.ts'
@@ -77,6 +77,10 @@ export class Namespace {
   /** `cidr`: '192.168.0.1/24'. */
   addAddress(ifindex: number, cidr: string): Promise<void> {
     return addAddress(this.socket, ifindex, cidr)
+  }
+
+  deleteAddress(ifindex: number, cidr: string): Promise<void> {
+    return deleteAddress(this.socket, ifindex, cidr)
   }
 
   close(): void {

@@ -1,6 +1,6 @@
 /**
  * Frames on their way out of a thread's own ports: collected by port, written once a batch. Also keeps each port's MTU: what is too large on the wire
- * is dropped here.
+ * is dropped here, and what goes to a port that was taken down.
  */
 import { type Arena, M_LEN, M_OFF, META_WORDS } from '../packet/slot.ts'
 import { MAX_PORTS, type Port } from './contract.ts'
@@ -9,6 +9,8 @@ import { countDrop, wireLargest } from './stats.ts'
 
 const ROOM = 256
 const TX_MTU = dropIndex('tx-mtu')
+const PORT_DOWN = dropIndex('port-down')
+const UNLIMITED = 0x7fffffff
 const ETH_HLEN = 14
 const ETH_VLAN = 0x8100
 const ETH_QINQ = 0x88a8
@@ -24,8 +26,9 @@ export class Outputs {
   readonly #stats: Float64Array
   readonly #dispose: (slot: number) => void
   readonly #queues: (Queue | undefined)[] = new Array(MAX_PORTS).fill(undefined)
-  /** Largest frame without tags; by port number. */
-  readonly #limits = new Int32Array(MAX_PORTS).fill(0x7fffffff)
+  /** Largest frame without tags; by port number. -1 while the port is down, so that one comparison finds both. */
+  readonly #limits = new Int32Array(MAX_PORTS).fill(UNLIMITED)
+  readonly #mtuLimits = new Int32Array(MAX_PORTS).fill(UNLIMITED)
   /** Ports with frames waiting. */
   readonly #dirty = new Int32Array(MAX_PORTS)
   #dirtyCount = 0
@@ -41,11 +44,17 @@ export class Outputs {
     this.#queues[no] = { port, slots: new Int32Array(ROOM), n: 0 }
   }
 
-  /** Writes what waits for the port, then forgets it. */
+  /** Writes what waits for the port, then has it no more. MTU and state of the number stay, as another may come in its place. */
   remove(no: number): void {
     this.flush()
     this.#queues[no] = undefined
-    this.#limits[no] = 0x7fffffff
+  }
+
+  /** The number is free for another port. */
+  forget(no: number): void {
+    this.remove(no)
+    this.#limits[no] = UNLIMITED
+    this.#mtuLimits[no] = UNLIMITED
   }
 
   has(no: number): boolean {
@@ -58,14 +67,26 @@ export class Outputs {
 
   /** Interface MTU (without Ethernet header and tags); 0 for no limit. */
   setMtu(no: number, mtu: number): void {
-    this.#limits[no] = mtu > 0 ? mtu + ETH_HLEN : 0x7fffffff
+    const limit = mtu > 0 ? mtu + ETH_HLEN : UNLIMITED
+    this.#mtuLimits[no] = limit
+    if (!this.isDown(no)) this.#limits[no] = limit
+  }
+
+  /** Administrative state: frames to a port that is down are dropped. */
+  setAdmin(no: number, up: boolean): void {
+    this.#limits[no] = up ? this.#mtuLimits[no]! : -1
+  }
+
+  isDown(no: number): boolean {
+    return this.#limits[no]! < 0
   }
 
   /** Takes the slot over. The port exists. */
   push(slot: number, no: number): void {
     const meta = this.#arena.meta
-    if (meta[slot * META_WORDS + M_LEN]! > this.#limits[no]! && !this.#fits(slot, this.#limits[no]!)) {
-      countDrop(this.#stats, no, TX_MTU)
+    const limit = this.#limits[no]!
+    if (meta[slot * META_WORDS + M_LEN]! > limit && (limit < 0 || !this.#fits(slot, limit))) {
+      countDrop(this.#stats, no, limit < 0 ? PORT_DOWN : TX_MTU)
       this.#dispose(slot)
       return
     }

@@ -61,6 +61,29 @@ export const openPort = async (plan: PortPlan, namespace: Namespace): Promise<Op
   }
 }
 
+/** Changes MTU, MAC and addresses from one plan to another. Rejects with an Error that names the port. */
+export const changeSettings = async (
+  before: PortPlan,
+  after: PortPlan,
+  ifindex: number,
+  namespace: Namespace,
+): Promise<void> => {
+  const change: LinkChange = {
+    ...(after.mac === undefined || after.mac === before.mac ? {} : { mac: after.mac }),
+    ...(after.mtu === undefined || after.mtu === before.mtu ? {} : { mtu: after.mtu }),
+  }
+  const had = new Set(before.addresses)
+  const wanted = new Set(after.addresses)
+  try {
+    if (Object.keys(change).length > 0) await namespace.setLink(ifindex, change)
+    for (const address of wanted) if (!had.has(address)) await namespace.addAddress(ifindex, address)
+    // Somebody else may have taken it away already.
+    for (const address of had) if (!wanted.has(address)) await namespace.deleteAddress(ifindex, address).catch(() => {})
+  } catch (error) {
+    throw new Error(`port ${after.name}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
 const OFFLOAD_NAMES: readonly (readonly [number, string])[] = [
   [0x1, 'csum'],
   [0x2, 'tso4'],

@@ -1,12 +1,14 @@
 /**
  * What a configuration asks for, as flat lists: ports to open, bridges to make. Pure. A reload compares two plans and touches only what differs.
  */
+import { isDeepStrictEqual } from 'node:util'
 import type { BridgePortConfig, Config } from '../config/schema.ts'
 import { bridgePortDefaults } from '../config/schema.ts'
 import type { DpPortKind } from '../datapath/contract.ts'
+import type { Profile } from '../eswitch/profile.ts'
 import type { PortSpec } from '../ofproto/port.ts'
 
-/** A port with a descriptor: everything but patch ports. Two plans for one name are equal when their JSON is. */
+/** A port with a descriptor: everything but patch ports. */
 export interface PortPlan {
   readonly name: string
   readonly kind: Exclude<DpPortKind, 'memory'>
@@ -23,7 +25,7 @@ export interface PortPlan {
 
 export interface EswitchPlan {
   readonly name: string
-  readonly profile: string
+  readonly profile: Profile
   readonly switchId?: string
 }
 
@@ -44,7 +46,7 @@ export interface Plan {
   readonly bridges: readonly BridgePlan[]
 }
 
-/** Leaves out what is undefined, so that plans compare by their JSON and fit exact optional types. */
+/** Leaves out what is undefined, so that plans compare and fit exact optional types. */
 const present = <T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } =>
   JSON.parse(JSON.stringify(object))
 
@@ -60,7 +62,8 @@ const bridgePort = (name: string, port: BridgePortConfig): BridgePortPlan =>
     peer: port.type === 'patch' ? String(port.options['peer']) : undefined,
   }) as BridgePortPlan
 
-export const planOf = (config: Config): Plan => {
+/** `profileOf`: the profile of that name or file; one whose file has changed is another one. */
+export const planOf = (config: Config, profileOf: (name: string) => Profile): Plan => {
   const ports: PortPlan[] = []
   for (const [eswitch, nic] of Object.entries(config.eswitches))
     for (const [name, { role, ...rest }] of Object.entries(nic.ports))
@@ -101,9 +104,24 @@ export const planOf = (config: Config): Plan => {
     )
   }
   const eswitches = Object.entries(config.eswitches).map(
-    ([name, nic]) => present({ name, profile: nic.profile, switchId: nic['switch-id'] }) as EswitchPlan,
+    ([name, nic]): EswitchPlan => ({
+      name,
+      profile: profileOf(nic.profile),
+      ...(nic['switch-id'] === undefined ? {} : { switchId: nic['switch-id'] }),
+    }),
   )
   return { eswitches, ports, bridges }
 }
 
-export const samePlan = (a: object, b: object): boolean => JSON.stringify(a) === JSON.stringify(b)
+export const samePlan = (a: object, b: object): boolean => isDeepStrictEqual(a, b)
+
+const ADJUSTABLE: readonly string[] = ['mtu', 'mac', 'addresses']
+
+/** True when an open port can be given the settings of `after` while frames pass: nothing differs but MTU, MAC and addresses. */
+export const canAdjust = (before: PortPlan, after: PortPlan): boolean => {
+  const rest = (plan: PortPlan): object =>
+    Object.fromEntries(Object.entries(plan).filter(([key]) => !ADJUSTABLE.includes(key)))
+  // What was asked for and is not any more: its value before that is not known.
+  const forgotten = (['mtu', 'mac'] as const).some((key) => before[key] !== undefined && after[key] === undefined)
+  return samePlan(rest(before), rest(after)) && !forgotten
+}

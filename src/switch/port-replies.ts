@@ -7,7 +7,6 @@ import { DROP_REASONS } from '../port/drop.ts'
 import { offloadNames } from './open-port.ts'
 import { linkUp, type PortTable, type SwitchPort } from './ports.ts'
 
-/** A decision, not a fault, but a frame that went nowhere all the same. */
 const sumAt = (views: readonly Float64Array[], no: number, at: number): number =>
   views.reduce((sum, stats) => sum + stats[no * PORT_STAT_WORDS + at]!, 0)
 
@@ -25,6 +24,7 @@ const reply = (port: SwitchPort, ofproto: Ofproto, views: readonly Float64Array[
     kind: plan.kind,
     admin: port.adminUp ? 'up' : 'down',
     link: linkUp(port) ? 'up' : 'down',
+    ...(port.gone ? { gone: true as const } : {}),
     offloads: offloadNames(opened.offloads),
     rxPackets: sumAt(views, no, PS_RX_PACKETS),
     rxBytes: sumAt(views, no, PS_RX_BYTES),

@@ -8,16 +8,19 @@ import type { Log } from '../lib/log.ts'
 import { native } from '../native/binding.ts'
 import type { Link } from '../netlink/link.ts'
 import { MAX_PORTS } from '../port/contract.ts'
-import type { Namespaces } from './namespaces.ts'
-import { type OpenedPort, openPort } from './open-port.ts'
+import type { Hold, Namespaces } from './namespaces.ts'
+import { changeSettings, type OpenedPort, openPort } from './open-port.ts'
 import type { PortPlan } from './plan.ts'
 
 export interface SwitchPort {
-  readonly plan: PortPlan
+  plan: PortPlan
   readonly no: number
   readonly opened: OpenedPort
+  readonly hold: Hold
   /** The kernel side as last heard of; undefined after it has gone. */
   link: Link | undefined
+  /** The interface was deleted, or its namespace. Stays so until the port is opened again. */
+  gone: boolean
   adminUp: boolean
   /** Ends following the link. */
   unsubscribe: () => void
@@ -32,8 +35,9 @@ export interface PortTableOptions {
   readonly changed: (port: SwitchPort, previous: Link | undefined) => void
 }
 
-/** True when frames can pass: the kernel side is up and there. */
-export const linkUp = (port: SwitchPort): boolean => port.link?.up === true && port.adminUp
+/** True when frames can pass: the kernel side is there, up, and has a carrier. */
+export const linkUp = (port: SwitchPort): boolean =>
+  port.link?.up === true && port.adminUp && (port.link.carrier || port.plan.kind !== 'packet')
 
 export class PortTable {
   readonly #o: PortTableOptions
@@ -57,9 +61,10 @@ export class PortTable {
   /** Opens and connects. Rejects with an Error that names the port; then nothing is left of it. */
   async add(plan: PortPlan): Promise<SwitchPort> {
     const { namespaces } = this.#o
-    const namespace = await namespaces.take(plan.netns).catch((error: Error) => {
+    const hold = await namespaces.take(plan.netns).catch((error: Error) => {
       throw new Error(`port ${plan.name}: ${error.message}`, { cause: error })
     })
+    const { namespace } = hold
     let opened: OpenedPort | undefined
     try {
       opened = await openPort(plan, namespace)
@@ -69,7 +74,9 @@ export class PortTable {
         plan,
         no,
         opened,
+        hold,
         link: opened.link,
+        gone: false,
         adminUp: true,
         unsubscribe: () => {},
       }
@@ -80,7 +87,7 @@ export class PortTable {
       return port
     } catch (error) {
       if (opened) native.close(opened.fd)
-      namespaces.give(plan.netns)
+      hold.give()
       throw error
     }
   }
@@ -94,7 +101,15 @@ export class PortTable {
     if (port.plan.eswitch !== undefined) await this.#o.eswitch(port.plan.eswitch).portDel(port.no)
     await this.#o.datapath.portDel(port.no)
     native.close(port.opened.fd)
-    this.#o.namespaces.give(port.plan.netns)
+    port.hold.give()
+  }
+
+  /** Changes MTU, MAC and addresses of an open port (canAdjust). Rejects with an Error that names the port; then it has kept its plan. */
+  async adjust(plan: PortPlan): Promise<void> {
+    const port = this.#byName.get(plan.name)
+    if (port === undefined) throw new Error(`no port ${plan.name}`)
+    await changeSettings(port.plan, plan, port.opened.ifindex, port.hold.namespace)
+    port.plan = plan
   }
 
   /** At the end, when no worker runs any more. */
@@ -110,18 +125,17 @@ export class PortTable {
   setAdmin(name: string, up: boolean): void {
     const port = this.#byName.get(name)
     if (port === undefined) throw new Error(`no port ${name}`)
+    if (port.gone) throw new Error(`port ${name}: its interface is gone`)
     port.adminUp = up
     if (port.plan.kind !== 'packet') native.setCarrier(port.opened.fd, up)
+    this.#o.datapath.portAdmin(port.no, up)
+    if (port.plan.eswitch !== undefined) this.#o.eswitch(port.plan.eswitch).portAdmin(port.no, up)
     this.#o.changed(port, port.link)
   }
 
   /** The descriptor turned out dead: its namespace or interface was deleted. */
   dead(no: number): void {
-    for (const port of this.#byName.values())
-      if (port.no === no) {
-        this.#o.log.warn('interface is gone', { port: port.plan.name })
-        this.#follow(port, undefined)
-      }
+    for (const port of this.#byName.values()) if (port.no === no) this.#follow(port, undefined)
   }
 
   async #connect(plan: PortPlan, no: number, opened: OpenedPort): Promise<void> {
@@ -143,8 +157,15 @@ export class PortTable {
   }
 
   #follow(port: SwitchPort, link: Link | undefined): void {
+    if (port.gone) return
     const previous = port.link
     port.link = link
+    if (link === undefined) {
+      // Heard of more than once: from the kernel's news, from the namespace's name, and from the thread that reads it.
+      port.gone = true
+      const { name, netns } = port.plan
+      this.#o.log.warn('interface is gone', netns === undefined ? { port: name } : { port: name, netns })
+    }
     if (link && link.mtu !== previous?.mtu) this.#mtu(port, link.mtu)
     if (link?.up && !previous?.up) {
       if (port.plan.eswitch === undefined) this.#o.datapath.portUp(port.no)
@@ -157,8 +178,8 @@ export class PortTable {
   }
 
   #mtu(port: SwitchPort, mtu: number): void {
-    if (port.plan.eswitch === undefined) this.#o.datapath.portMtu(port.no, mtu)
-    else this.#o.eswitch(port.plan.eswitch).portMtu(port.no, mtu)
+    this.#o.datapath.portMtu(port.no, mtu)
+    if (port.plan.eswitch !== undefined) this.#o.eswitch(port.plan.eswitch).portMtu(port.no, mtu)
   }
 
   #number(): number {

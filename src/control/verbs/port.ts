@@ -14,7 +14,7 @@ const portText = (p: PortReply): string => {
   const drops = Object.entries(p.drops).map(([reason, n]) => `${reason}:${n}`)
   return (
     `${p.name}: ${where.join(', ')}\n` +
-    `  admin ${p.admin}, link ${p.link}${p.mtu === undefined ? '' : `, mtu ${p.mtu}`}${p.mac === undefined ? '' : `, mac ${p.mac}`}\n` +
+    `  admin ${p.admin}, link ${p.link}${p.gone ? ' (interface is gone)' : ''}${p.mtu === undefined ? '' : `, mtu ${p.mtu}`}${p.mac === undefined ? '' : `, mac ${p.mac}`}\n` +
     `${p.offloads === undefined ? '' : `  offloads: ${p.offloads.join(' ') || 'none'}\n`}` +
     `  rx packets:${p.rxPackets} bytes:${p.rxBytes}\n  tx packets:${p.txPackets} bytes:${p.txBytes}\n` +
     `  drops: ${drops.join(' ') || 'none'}\n`
