@@ -29,9 +29,9 @@ const RANK = new Map(RANKS.flatMap((areas, rank) => areas.map((area) => [area, r
 /** What folders of one rank may import of each other. */
 const SHARED = /\/(contract|profile|drop)\.ts$/
 
-/** Who may touch the addon: what opens descriptors, and the loops that use them. */
+/** Who may touch the addon: what opens descriptors, the loops that use them, and what starts and wakes those. */
 const BINDING = 'src/native/binding.ts'
-const BINDING_USERS = /^src\/(native\/|port\/|netlink\/|(datapath|eswitch)\/(worker|spawn)\.ts$|switch(\.ts$|\/))/
+const BINDING_USERS = /^src\/(native\/|port\/|netlink\/|(datapath|eswitch)\/(worker|thread)\.ts$|switch(\.ts$|\/))/
 
 /** The command line is a client: it names no tier, only the control client and the shapes of its answers. `tapswitch run` starts main. */
 const CLI_MAY = /^src\/(cli\/|lib\/|packet\/|flow\/|control\/(client|replies)\.ts$|main\.ts$)/

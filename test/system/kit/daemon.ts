@@ -82,6 +82,12 @@ export class Daemon {
     return port
   }
 
+  /** Every drop of every port, by reason; for the message of a failed expectation. */
+  async drops(): Promise<Record<string, Record<string, number>>> {
+    const ports = await this.data<PortReply[]>('port/show')
+    return Object.fromEntries(ports.filter((p) => Object.keys(p.drops).length > 0).map((p) => [p.name, p.drops]))
+  }
+
   /** Polls until `condition` holds; rejects with `what` and the last value after `timeout` ms. For states that no output announces. */
   async until<T>(what: string, read: () => Promise<T>, condition: (value: T) => boolean, timeout = 5000): Promise<T> {
     const deadline = Date.now() + timeout

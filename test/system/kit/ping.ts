@@ -2,9 +2,8 @@
 import type { Guest } from './testbed.ts'
 
 export interface PingResult {
-  readonly sent: number
   readonly received: number
-  /** Percent. */
+  /** Percent of the requests up to the last one answered; 100 when none was. */
   readonly loss: number
   /** Answers that came more than once: a frame was duplicated. */
   readonly duplicates: number
@@ -13,17 +12,20 @@ export interface PingResult {
   readonly text: string
 }
 
-/** Parses what iputils' ping prints. Throws when it is no summary. */
+/**
+ * Parses what iputils' ping prints. Its own percentage is not used: it gives up on the last requests after twice the longest round trip so
+ * far, and counts them as lost where the machine was merely busy. Throws when it is no output of ping.
+ */
 export const parsePing = (text: string): PingResult => {
-  const counts = text.match(/(\d+) packets transmitted, (\d+) (?:packets )?received(?:, \+(\d+) duplicates)?/)
-  const loss = text.match(/([\d.]+)% packet loss/)
-  if (!counts || !loss) throw new Error(`no summary of ping: ${text}`)
+  if (!/\d+ packets transmitted/.test(text)) throw new Error(`no summary of ping: ${text}`)
+  const answers = [...text.matchAll(/icmp_seq=(\d+).*time=/g)].map((match) => Number(match[1]))
+  const distinct = new Set(answers)
+  const last = Math.max(0, ...answers)
   const rtt = text.match(/= ([\d.]+)\/([\d.]+)\/([\d.]+)/)
   return {
-    sent: Number(counts[1]),
-    received: Number(counts[2]),
-    duplicates: Number(counts[3] ?? 0),
-    loss: Number(loss[1]),
+    received: distinct.size,
+    duplicates: answers.length - distinct.size,
+    loss: last === 0 ? 100 : (1 - distinct.size / last) * 100,
     rtt: rtt ? { min: Number(rtt[1]), avg: Number(rtt[2]), max: Number(rtt[3]) } : undefined,
     text,
   }
@@ -33,17 +35,19 @@ export interface PingOptions {
   readonly count?: number
   /** Seconds between requests; 0.05 unless told. */
   readonly interval?: number
-  /** Seconds to wait for an answer. */
+  /** Seconds to wait beyond the sending for the last answers. */
   readonly wait?: number
   /** Payload bytes. */
   readonly size?: number
   readonly dontFragment?: boolean
 }
 
+/** Sends until `count` answers are there, or until nobody has answered for long enough. */
 export const ping = async (from: Guest, to: string, options: PingOptions = {}): Promise<PingResult> => {
-  const args = ['-n', '-c', options.count ?? 5, '-i', options.interval ?? 0.05, '-W', options.wait ?? 2]
+  const { count = 5, interval = 0.05, wait = 2 } = options
+  const args = ['-n', '-c', count, '-i', interval, '-w', Math.ceil(count * interval + wait)]
   if (options.size !== undefined) args.push('-s', options.size)
   if (options.dontFragment) args.push('-M', 'do')
-  const result = await from.run(['ping', ...args.map(String), to])
+  const result = await from.run(['ping', ...args.map(String), to], { timeout: (count * interval + wait + 10) * 1000 })
   return parsePing(result.stdout + result.stderr)
 }

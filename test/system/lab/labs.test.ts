@@ -12,13 +12,18 @@ const LABS = ['l2', 'vlan'] as const
 const guestsOf = (lab: string): string[] =>
   existsSync('/run/netns') ? readdirSync('/run/netns').filter((name) => name.startsWith(`${lab}-`)) : []
 
+const switches = async (lab: string): Promise<string[]> =>
+  (await run(['pgrep', '-af', `lab/${lab}/switch.yaml`])).stdout.split('\n').filter((line) => line !== '')
+
+/** Switches that are none of this test's. */
+const foreign = new Set((await Promise.all(LABS.map(switches))).flat())
+
 /** What is left of a lab: namespaces, its ledger, a process that reads its configuration. */
 const remains = async (lab: string): Promise<string[]> => {
-  const { stdout } = await run(['pgrep', '-af', `lab/${lab}/switch.yaml`])
   const ledger = `/run/tapswitch-ledgers/lab-${lab}`
   return [
     ...guestsOf(lab),
-    ...stdout.split('\n').filter((line) => line !== ''),
+    ...(await switches(lab)).filter((line) => !foreign.has(line)),
     ...(existsSync(ledger) ? [ledger] : []),
   ]
 }
@@ -36,16 +41,16 @@ describe.each(LABS)('lab %s', (lab) => {
 describe('a lab that is', () => {
   it.each(['SIGINT', 'SIGTERM'] as const)('interrupted by %s leaves nothing', async (signal) => {
     const lab = bed.start(['lab/l2/run'])
-    await lab.until(/vm0 -> vm1/, 30_000)
+    await lab.until(/vm0 -> vm1/, 60_000)
     expect((await remains('l2')).length).toBeGreaterThan(5)
-    const { code } = await lab.stop(signal, 30_000)
+    const { code } = await lab.stop(signal, 60_000)
     expect(code).toBe(signal === 'SIGINT' ? 130 : 143)
     expect(await remains('l2')).toEqual([])
   })
 
   it('killed is cleaned up by the next run, whichever it is', async () => {
     const lab = bed.start(['lab/l2/run'])
-    await lab.until(/vm0 -> vm1/, 30_000)
+    await lab.until(/vm0 -> vm1/, 60_000)
     // Its children hold its output open, so that the end is seen in /proc.
     process.kill(lab.pid, 'SIGKILL')
     expect((await remains('l2')).length).toBeGreaterThan(5)
@@ -64,19 +69,19 @@ describe('a lab that is', () => {
     const env = { TAPSWITCH_CONTROL: '/run/tapswitch/lab-vlan.ctl' }
     expect(await must(['node', 'dist/cli/tapswitch.js', 'show'], { env })).toContain('vf0')
     const second = bed.start(['lab/vlan/run'])
-    await second.until(/removed what an earlier run left behind: lab-vlan/, 30_000)
-    await second.until(/a10 -> 10\.3\.10\.2/, 30_000)
-    await second.stop('SIGTERM', 30_000)
+    await second.until(/removed what an earlier run left behind: lab-vlan/, 60_000)
+    await second.until(/a10 -> 10\.3\.10\.2/, 60_000)
+    await second.stop('SIGTERM', 60_000)
     expect(await remains('vlan')).toEqual([])
   }, 150_000)
 
   it('already running is not disturbed', async () => {
     const lab = bed.start(['lab/l2/run'])
-    await lab.until(/vm0 -> vm1/, 30_000)
+    await lab.until(/vm0 -> vm1/, 60_000)
     const { code, stderr } = await run(['lab/l2/run'])
     expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(/lab l2 is being run by somebody else/) })
     expect(lab.running).toBe(true)
-    await lab.stop('SIGTERM', 30_000)
+    await lab.stop('SIGTERM', 60_000)
   })
 
   it('not ours is not touched', async () => {

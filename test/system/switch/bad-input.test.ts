@@ -20,10 +20,11 @@ describe('a configuration that cannot be', () => {
     writeFileSync(bed.path('switch.yaml'), `control: ${bed.path('s.ctl')}\n${text}`)
     return run([process.execPath, TAPSWITCH, 'run', '--config', bed.path('switch.yaml')], { timeout: 15_000 })
   }
-  const nic = (): string => `eswitches:\n  nic0:\n    ports:\n      vf0: { role: vf, netns: ${guest.netns} }\n`
+  const nic = (more = ''): string =>
+    `eswitches:\n  nic0:\n    ports:\n      vf0: { role: vf, netns: ${guest.netns}${more} }\n`
 
   it.each([
-    ['an unknown key', () => `${nic()}      colour: blue\n`, /6:7.*colour/s],
+    ['an unknown key', () => nic(', colour: blue'), /5:\d+.*colour/s],
     [
       'a wrong prerequisite',
       () => `${nic()}bridges:\n  br0:\n    ports: { vf0: {} }\n    flows: ["tp_dst=80,actions=NORMAL"]\n`,
@@ -74,8 +75,9 @@ describe('traffic that cannot be', () => {
     expect(it_.daemon.process.running).toBe(true)
   }
 
-  it('a 70 KB frame is a counted drop', async () => {
-    // A frame beyond every MTU leaves a guest only as a super-frame, by a packet socket with virtio-net headers.
+  it('a 70 KB frame is cut by the guest or dropped by name', async () => {
+    // A frame beyond every MTU leaves a packet socket only with virtio-net headers, as a super-frame.
+    const before = await it_.daemon.port(LINK.vm0)
     await scapy(
       it_.guests.vm0,
       `
@@ -88,24 +90,24 @@ s.send(struct.pack("<BBHHHH", 1, 1, len(head), 1400, 34, 16) + head + bytes(7000
 `,
     )
     await it_.daemon.until(
-      'the drop',
+      'the frame',
       () => it_.daemon.port(LINK.vm0),
-      (port) => (port.drops['rx-oversize'] ?? 0) >= 1,
+      (port) => port.rxPackets - before.rxPackets >= 50 || (port.drops['rx-oversize'] ?? 0) >= 1,
     )
     await stillWorks()
   })
 
   it('frames shorter than their headers say pass or are dropped by name', async () => {
-    const whole = await makeFrames(`
-e = Ether(src="${mac('vm0')}", dst="${mac('vm1')}")
-frames = [e/IP(src="${ip4('vm0')}", dst="${ip4('vm1')}")/TCP(dport=80), e/IPv6()/IPv6ExtHdrHopByHop()/UDP(), e/Dot1Q(vlan=1)/ARP(), e/IP()/UDP()/VXLAN()/e/IP()]`)
-    for (const from of ['vm0', 'c0'] as const)
-      for (const frame of whole)
-        await sendFrames(
-          it_.guests[from],
-          LINK[from],
-          Array.from({ length: frame.length - 13 }, (_, n) => frame.subarray(0, 14 + n)),
-        )
+    for (const from of ['vm0', 'c0'] as const) {
+      const to = from === 'vm0' ? 'vm1' : 'vm2'
+      const whole = await makeFrames(`
+e = Ether(src="${mac(from)}", dst="${mac(to)}")
+frames = [e/IP(src="${ip4(from)}", dst="${ip4(to)}")/TCP(dport=80), e/IPv6()/IPv6ExtHdrHopByHop()/UDP(), e/Dot1Q(vlan=1)/ARP(), e/IP()/UDP()/VXLAN()/e/IP()]`)
+      for (const frame of whole) {
+        const cuts = Array.from({ length: frame.length - 13 }, (_, n) => frame.subarray(0, 14 + n))
+        await sendFrames(it_.guests[from], LINK[from], cuts)
+      }
+    }
     await stillWorks()
   })
 

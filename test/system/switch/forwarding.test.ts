@@ -33,7 +33,9 @@ describe.each([true, false])('with offload %s, guests with default offloads', (o
         if (from !== to)
           for (const address of [ip4(to), ip6(to)]) {
             const { loss, duplicates } = await ping(it_.guests[from], address, { count: 3, interval: 0.02 })
-            expect({ from, address, loss, duplicates }).toEqual({ from, address, loss: 0, duplicates: 0 })
+            const outcome = { from, address, loss, duplicates }
+            if (loss > 0) console.log(await it_.daemon.drops(), await it_.daemon.verb('offload/why'))
+            expect(outcome).toEqual({ from, address, loss: 0, duplicates: 0 })
           }
   })
 
@@ -57,9 +59,12 @@ describe.each([true, false])('with offload %s, guests with default offloads', (o
 
   it.each(PAIRS)('carries UDP from %s to %s, and 60,000-byte datagrams in fragments', async (from, to) => {
     const [a, b] = [it_.guests[from], it_.guests[to]]
+    const before = await it_.daemon.drops()
     const result = await iperf(a, b, ip4(to), { udp: true, rate: '20M', seconds: 1 })
-    expect({ lost: result.lost, some: result.packets > 500 }).toEqual({ lost: 0, some: true })
-    expect(await ping(a, ip6(to), { size: 60_000, count: 3 })).toMatchObject({ loss: 0 })
+    const big = await ping(a, ip6(to), { size: 60_000, count: 3 })
+    const outcome = { lost: result.lost, some: result.packets > 500, loss: big.loss }
+    const drops = JSON.stringify({ before, after: await it_.daemon.drops() })
+    expect(outcome, drops).toEqual({ lost: 0, some: true, loss: 0 })
   })
 })
 

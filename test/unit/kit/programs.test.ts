@@ -27,11 +27,19 @@ describe('programs', () => {
 })
 
 describe('reports', () => {
-  it('reads ping with loss and duplicates', () => {
-    const text =
-      '5 packets transmitted, 4 received, +1 duplicates, 20% packet loss, time 201ms\nrtt min/avg/max/mdev = 0.020/0.031/0.052/0.011 ms'
-    expect(parsePing(text)).toMatchObject({ sent: 5, received: 4, duplicates: 1, loss: 20, rtt: { avg: 0.031 } })
-    expect(parsePing('3 packets transmitted, 0 received, 100% packet loss, time 1ms').rtt).toBeUndefined()
+  it('reads ping: gaps are losses, what is still under way at the end is not', () => {
+    const answer = (seq: number): string => `64 bytes from 10.0.0.1: icmp_seq=${seq} ttl=64 time=0.03 ms`
+    const output = (seqs: number[], sent: number): string =>
+      `${seqs.map(answer).join('\n')}\n${sent} packets transmitted, ${seqs.length} received, 7% packet loss, time 201ms
+rtt min/avg/max/mdev = 0.020/0.031/0.052/0.011 ms`
+    expect(parsePing(output([1, 2, 4, 4], 5))).toMatchObject({
+      received: 3,
+      duplicates: 1,
+      loss: 25,
+      rtt: { avg: 0.031 },
+    })
+    expect(parsePing(output([1, 2, 3], 5))).toMatchObject({ received: 3, duplicates: 0, loss: 0 })
+    expect(parsePing('3 packets transmitted, 0 received, 100% packet loss, time 1ms')).toMatchObject({ loss: 100 })
     expect(() => parsePing('ping: connect: Network is unreachable')).toThrow(/no summary/)
   })
 
