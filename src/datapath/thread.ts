@@ -56,6 +56,7 @@ export const startDatapath = async (options: DatapathOptions = {}): Promise<Runn
   }
   const worker = new Worker(file, { workerData, transferList: [port2], name: 'datapath' })
   let stopping = false
+  let dead = false
   const client = new DatapathClient(shared, {
     post: (message) => port1.postMessage(message),
     wake: () => native.eventfdSignal(eventfd),
@@ -69,7 +70,9 @@ export const startDatapath = async (options: DatapathOptions = {}): Promise<Runn
   })
   port1.on('message', (event: DatapathEvent) => client.receive(event))
   const died = (error: Error): void => {
-    if (!stopping) options.onDeath?.(error)
+    if (stopping || dead) return
+    dead = true
+    options.onDeath?.(error)
   }
   worker.on('error', died)
   const exited = new Promise<void>((resolve) =>

@@ -109,11 +109,11 @@ export class FdPort implements Port {
     const { bytes, meta } = this.#arena
     const r = this.#txResult
     native.txBatch(this.fd, this.#kind, this.#vnetHdr, this.#offloads, bytes, meta, slots, from, n, r)
-    for (let i = from; i < from + n; i++)
-      countFrame(this.#stats, this.#no, PS_TX_PACKETS, PS_TX_FRAMES, bytes, meta, slots[i]!)
     const lost = r[TX_FULL]! + r[TX_MALFORMED]! + r[TX_ERROR]!
+    // How many failed is told, not which ones: the bytes of a partly failed batch are those of as many of its first frames.
+    for (let i = from; i < from + n - lost; i++)
+      countFrame(this.#stats, this.#no, PS_TX_PACKETS, PS_TX_FRAMES, bytes, meta, slots[i]!)
     if (lost === 0) return
-    // Which ones failed is not told; a lost frame is counted as one packet that was not sent.
     countDrop(this.#stats, this.#no, DROP_TX_FULL, r[TX_FULL])
     countDrop(this.#stats, this.#no, DROP_TX_MALFORMED, r[TX_MALFORMED])
     countDrop(this.#stats, this.#no, DROP_TX_ERROR, r[TX_ERROR])

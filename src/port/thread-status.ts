@@ -7,6 +7,8 @@ export const STATUS_BEAT = 0
 export const STATUS_STOP = 1
 /** Tests only: the worker hangs in a busy loop until terminated. */
 export const STATUS_HANG = 2
+/** Always 0: the worker waits on it for a moment when it can do nothing. */
+export const STATUS_PAUSE = 3
 export const STATUS_WORDS = 16
 
 export const createStatus = (): Int32Array => new Int32Array(new SharedArrayBuffer(STATUS_WORDS * 4))

@@ -5,7 +5,7 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { native } from '../native/binding.ts'
 import type { Poller } from './poller.ts'
-import { STATUS_BEAT, STATUS_HANG, STATUS_STOP } from './thread-status.ts'
+import { STATUS_BEAT, STATUS_HANG, STATUS_PAUSE, STATUS_STOP } from './thread-status.ts'
 
 /** What a tier is to the loop. */
 export interface LoopTier {
@@ -42,5 +42,7 @@ export const runLoop = (
       for (let m = receiveMessageOnPort(port); m !== undefined; m = receiveMessageOnPort(port)) tier.control(m.message)
     }
     busy = tier.round(Math.floor(performance.timeOrigin + performance.now()), poller.ready, n)
+    // Ports that can be read while no slot is free: others must give slots back first.
+    if (!busy && n > 0) Atomics.wait(status, STATUS_PAUSE, 0, 1)
   }
 }
