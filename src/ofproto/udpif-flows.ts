@@ -4,6 +4,7 @@
  */
 import type { Dpif, FlowStats } from '../datapath/contract.ts'
 import type { Match } from '../flow/key.ts'
+import { equalMatch } from '../flow/match.ts'
 import type { OdpAction } from '../flow/odp.ts'
 import { pushStats, type SideEffect } from './translate/effects.ts'
 import { ufidOf } from './ufid.ts'
@@ -35,15 +36,19 @@ export interface FlowParts {
   readonly expires?: number
 }
 
+export type InstallOutcome = 'new' | 'known' | 'full' | 'collision'
+
 const freshStats = (): FlowStats => ({ packets: 0, bytes: 0, used: 0, tcpFlags: 0 })
 
 export class CachedFlows {
   readonly #dpif: Dpif
+  readonly #nameOf: (match: Match) => string
   readonly #byUfid = new Map<string, CachedFlow>()
   readonly #scratch = freshStats()
 
-  constructor(dpif: Dpif) {
+  constructor(dpif: Dpif, nameOf: (match: Match) => string = ufidOf) {
     this.#dpif = dpif
+    this.#nameOf = nameOf
   }
 
   get size(): number {
@@ -63,12 +68,14 @@ export class CachedFlows {
   }
 
   /**
-   * Puts a flow; one with the same match gets the new actions instead. 'full': the flow limit is reached.
+   * Puts a flow; one with the same match gets the new actions instead. 'full': the flow limit is reached. 'collision': another match has the same name, which
+   * somebody may have brought about; it keeps it.
    */
-  install(parts: FlowParts, now: number): 'new' | 'known' | 'full' {
-    const ufid = ufidOf(parts.match)
+  install(parts: FlowParts, now: number): InstallOutcome {
+    const ufid = this.#nameOf(parts.match)
     const known = this.#byUfid.get(ufid)
     if (known !== undefined) {
+      if (!equalMatch(known.match, parts.match)) return 'collision'
       this.update(known, parts.actions, parts.effects, parts.version)
       return 'known'
     }

@@ -13,7 +13,7 @@ import type { XlateResult } from './translate/context.ts'
 import { pushStats } from './translate/effects.ts'
 import { translate } from './translate/translate.ts'
 import { datapathMask } from './translate/wildcards.ts'
-import type { CachedFlows } from './udpif-flows.ts'
+import type { CachedFlows, InstallOutcome } from './udpif-flows.ts'
 
 /** Milliseconds for which a port that no bridge owns is not asked about again. */
 export const UNOWNED_LIFE = 1000
@@ -26,6 +26,8 @@ export interface UpcallCounters {
   known: number
   /** The flow limit was reached; only the packet was answered. */
   full: number
+  /** Another flow had the same ufid; only the packet was answered. */
+  collision: number
   /** The packet came by a port that no bridge owns. */
   unowned: number
   /** The translation failed: its actions are a drop with a reason. */
@@ -53,7 +55,16 @@ const portMatch = (key: Int32Array): Match => {
 }
 
 export class Upcalls {
-  readonly counters: UpcallCounters = { upcalls: 0, installed: 0, known: 0, full: 0, unowned: 0, failed: 0, errors: 0 }
+  readonly counters: UpcallCounters = {
+    upcalls: 0,
+    installed: 0,
+    known: 0,
+    full: 0,
+    collision: 0,
+    unowned: 0,
+    failed: 0,
+    errors: 0,
+  }
   readonly #ofproto: Ofproto
   readonly #dpif: Dpif
   readonly #clock: Clock
@@ -117,7 +128,7 @@ export class Upcalls {
     return result
   }
 
-  #count(outcome: 'new' | 'known' | 'full'): void {
+  #count(outcome: InstallOutcome): void {
     if (outcome === 'new') this.counters.installed++
     else this.counters[outcome]++
   }
