@@ -1,11 +1,11 @@
-/** The datapath's thread: a thin shell around core.ts. Started by thread.ts. */
+/** The datapath's thread: a thin shell around core.ts. Started by spawn.ts. */
 import { workerData } from 'node:worker_threads'
 import { Poller } from '../port/poller.ts'
 import { runLoop } from '../port/thread.ts'
 import { createPortHost, signal } from '../port/worker-host.ts'
 import type { DatapathControl } from './control.ts'
 import { Datapath } from './core.ts'
-import type { DatapathWorkerData } from './thread.ts'
+import type { DatapathWorkerData } from './spawn.ts'
 
 const data = workerData as DatapathWorkerData
 const { shared, port } = data

@@ -1,11 +1,11 @@
-/** An eswitch's thread: a thin shell around core.ts. Started by thread.ts. */
+/** An eswitch's thread: a thin shell around core.ts. Started by spawn.ts. */
 import { workerData } from 'node:worker_threads'
 import { Poller } from '../port/poller.ts'
 import { runLoop } from '../port/thread.ts'
 import { createPortHost, signal } from '../port/worker-host.ts'
 import type { EswitchControl } from './control.ts'
 import { EswitchCore } from './core.ts'
-import type { EswitchWorkerData } from './thread.ts'
+import type { EswitchWorkerData } from './spawn.ts'
 
 const data = workerData as EswitchWorkerData
 const { shared, port } = data

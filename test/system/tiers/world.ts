@@ -1,7 +1,7 @@
 /** Tiers 2 and 3 on real TAPs with static flows: workers of the compiled tree, no tier 1. */
-import { type RunningDatapath, startDatapath } from '../../../src/datapath/thread.ts'
+import { type RunningDatapath, startDatapath } from '../../../src/datapath/spawn.ts'
 import { EswitchClient } from '../../../src/eswitch/client.ts'
-import { eswitchWorkers } from '../../../src/eswitch/thread.ts'
+import { eswitchWorkers } from '../../../src/eswitch/spawn.ts'
 import { systemClock } from '../../../src/lib/clock.ts'
 import { native, type TapInfo, type TapOptions } from '../../../src/native/binding.ts'
 import { portMatch, putFlow } from '../../pipeline/tiers/flows.ts'
