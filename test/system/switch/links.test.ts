@@ -44,12 +44,9 @@ describe('the MTU', () => {
       expect(await ping(guests[from], ip4('vm1'), { count: 2, size: 1372, dontFragment: true })).toMatchObject({
         loss: 0,
       })
-      expect(
-        await ping(guests[from], ip4('vm1'), { count: 2, size: 1373, dontFragment: true, wait: 0.3 }),
-      ).toMatchObject({
-        received: 0,
-      })
-      expect((await daemon.port('vf1')).drops['tx-mtu']).toBe(before + 2)
+      const large = await ping(guests[from], ip4('vm1'), { count: 2, size: 1373, dontFragment: true, wait: 0.3 })
+      expect(large.received).toBe(0)
+      expect((await daemon.port('vf1')).drops['tx-mtu']).toBe(before + large.sent)
     }
     await guests.vm1.must(['ip', 'link', 'set', 'vf1', 'mtu', '9000'])
     await portIs('vf1', 'the new MTU', (port) => port.mtu === 9000)
