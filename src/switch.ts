@@ -75,7 +75,7 @@ export class Switch {
     client.onWarning((text) => this.#log.warnLimited('datapath', { text }))
     this.#offload = new OffloadModule(client, { clock, scheduler: systemScheduler })
     this.#ofproto = new Ofproto(clock)
-    this.#udpif = new Udpif({ ofproto: this.#ofproto, dpif: this.#offload, clock })
+    this.#udpif = new Udpif({ ofproto: this.#ofproto, dpif: this.#offload, clock, log: options.log })
     this.#namespaces = new Namespaces(
       (netns, error) => this.#log.warnLimited('rtnetlink', { netns, error: error.message }),
       (namespace, netns) => this.#namespaceGone(namespace, netns),
@@ -278,7 +278,7 @@ export class Switch {
           eswitch: plan.name,
           why: client.lastLoss,
         })
-      else this.#log.info('eswitch', { eswitch: plan.name, state })
+      else if (state === 'running') this.#log.info('eswitch is back', { eswitch: plan.name })
     })
     this.#eswitches.set(plan.name, { plan, client })
     this.#offload.addEswitch(client)

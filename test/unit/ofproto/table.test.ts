@@ -134,7 +134,7 @@ describe('modify', () => {
     add('priority=2,tcp,actions=1')
     add('priority=3,ip,actions=1')
     add('table=1,tcp,actions=1')
-    expect(mod('tcp,actions=9')).toEqual({ modified: 2, added: 0 })
+    expect(mod('table=0,tcp,actions=9')).toEqual({ modified: 2, added: 0 })
     expect(dump()).toEqual([
       '0:3 ip -> output:1',
       '0:2 tcp -> output:9',
