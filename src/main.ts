@@ -1,9 +1,10 @@
 /** Start and signals: the daemon's process. SIGINT and SIGTERM stop it and remove every interface that it made; SIGHUP re-reads the file. */
 import { accessSync, constants } from 'node:fs'
+import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigError, loadConfig } from './config/load.ts'
 import { systemClock } from './lib/clock.ts'
 import { Log, type LogLevel } from './lib/log.ts'
-import { Switch } from './switch.ts'
+import { DATAPATH_LOST, Switch } from './switch.ts'
 
 export interface MainOptions {
   config: string
@@ -11,6 +12,8 @@ export interface MainOptions {
   logLevel: string
 }
 
+/** A stop that takes longer is cut short. */
+const STOP_MS = 5000
 const LEVELS: readonly string[] = ['trace', 'debug', 'info', 'warn', 'error', 'silent']
 
 const needs = (): void => {
@@ -60,6 +63,9 @@ export const main = async (options: MainOptions): Promise<void> => {
   process.stdout.write(`ready: ${config.control}\n`)
   const why = await stopped
   log.info('stopping', { why })
-  await tapswitch.stop()
-  if (why === 'datapath lost') process.exitCode = 1
+  const late = new AbortController()
+  await Promise.race([tapswitch.stop(), delay(STOP_MS, undefined, { signal: late.signal }).catch(() => {})])
+  late.abort()
+  // Whatever still holds the process: descriptors, and so TAPs, end with it.
+  process.exit(why === DATAPATH_LOST ? 1 : 0)
 }

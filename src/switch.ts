@@ -31,6 +31,9 @@ import { portReplies } from './switch/port-replies.ts'
 import { PortTable, type SwitchPort } from './switch/ports.ts'
 import { generateSwitchId } from './switch/switch-id.ts'
 
+/** Why a switch whose datapath worker ended by itself stops. */
+export const DATAPATH_LOST = 'datapath lost'
+
 export interface SwitchOptions {
   readonly clock: Clock
   readonly log: Log
@@ -100,7 +103,7 @@ export class Switch {
       flows: Math.max(config.datapath['flow-limit'], DEFAULT_FLOWS),
       onDeath: (error) => {
         options.log.error('the datapath worker is lost', { error: error.message })
-        options.stop('datapath lost')
+        options.stop(DATAPATH_LOST)
       },
     })
     const made = new Switch(options, datapath)

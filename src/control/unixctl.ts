@@ -4,7 +4,7 @@
  *
  * As in OVS 3.4 and later, `set-options --format json` switches a connection to answers as data. The socket file is owner-only. Main thread.
  */
-import { chmodSync, lstatSync, mkdirSync, rmSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, rmSync, type Stats } from 'node:fs'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
@@ -96,7 +96,12 @@ export class UnixctlServer {
 
   /** Rejects with an Error when another process listens on `path`, or what is there is no socket. */
   static async mustBeFree(path: string): Promise<void> {
-    const there = lstatSync(path, { throwIfNoEntry: false })
+    let there: Stats | undefined
+    try {
+      there = lstatSync(path, { throwIfNoEntry: false })
+    } catch (error) {
+      throw new Error(`control socket ${path}: ${(error as Error).message}`, { cause: error })
+    }
     if (there === undefined) return
     if (!there.isSocket()) throw new Error(`control socket ${path}: something that is no socket is there`)
     if (await answers(path)) throw new Error(`control socket ${path}: another process listens there`)

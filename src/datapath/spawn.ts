@@ -38,7 +38,7 @@ export interface RunningDatapath {
   stop(): Promise<void>
 }
 
-/** Resolves when the worker runs. */
+/** Resolves when the worker runs; rejects when it ends before. */
 export const startDatapath = async (options: DatapathOptions = {}): Promise<RunningDatapath> => {
   const file = workerFile(import.meta.url, 'worker')
   const owners = OWNER_FIRST_ESWITCH + (options.eswitches ?? 8)
@@ -57,6 +57,12 @@ export const startDatapath = async (options: DatapathOptions = {}): Promise<Runn
   const worker = new Worker(file, { workerData, transferList: [port2], name: 'datapath' })
   let stopping = false
   let dead = false
+  let started = false
+  let failStart: (error: Error) => void = () => {}
+  const failed = new Promise<never>((_, reject) => {
+    failStart = reject
+  })
+  failed.catch(() => {})
   const client = new DatapathClient(shared, {
     post: (message) => port1.postMessage(message),
     wake: () => native.eventfdSignal(eventfd),
@@ -72,7 +78,8 @@ export const startDatapath = async (options: DatapathOptions = {}): Promise<Runn
   const died = (error: Error): void => {
     if (stopping || dead) return
     dead = true
-    options.onDeath?.(error)
+    if (started) options.onDeath?.(error)
+    else failStart(error)
   }
   worker.on('error', died)
   const exited = new Promise<void>((resolve) =>
@@ -81,7 +88,8 @@ export const startDatapath = async (options: DatapathOptions = {}): Promise<Runn
       resolve()
     }),
   )
-  await client.barrier()
+  await Promise.race([client.barrier(), failed])
+  started = true
   return {
     client,
     eventfd,
