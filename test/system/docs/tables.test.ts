@@ -1,5 +1,5 @@
 /** The tables of the documentation against the code's: nothing that exists is left out, nothing is told that is not there. */
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { VerbRegistry } from '../../../src/control/registry.ts'
 import type { SwitchView } from '../../../src/control/verbs/context.ts'
@@ -47,6 +47,20 @@ describe('docs/control.md', () => {
     const rows = tablesOf('docs/control.md').filter(({ columns }) => columns[0] === 'verb')
     const told = rows.flatMap((t) => t.rows.map((row) => `${quoted(row[0]!)[0]} ${quoted(row[1]!)[0] ?? ''}`.trim()))
     expect(told.sort()).toEqual(registry.list().map(({ name, usage }) => `${name} ${usage}`.trim()))
+  })
+})
+
+describe('docs/troubleshooting.md', () => {
+  const code = readdirSync(new URL('../../../src', import.meta.url), { recursive: true, encoding: 'utf8' })
+    .filter((file) => file.endsWith('.ts'))
+    .map((file) => source(`src/${file}`))
+    .join('\n')
+  // What varies is written in capitals, or left out as `...`.
+  const fixed = (words: string): string[] =>
+    words.split(/\.\.\.|\b(?:NAME|FILE|LINE|COLUMN|KEY|PATH|N)\b:?/).filter((part) => /[a-z]{3}/.test(part))
+
+  it.each(firstColumn(table('docs/troubleshooting.md', 'error')))('tells of what the program says: %s', (words) => {
+    expect(fixed(words).filter((part) => !code.includes(part.trim()))).toEqual([])
   })
 })
 
