@@ -14,13 +14,15 @@ import {
   LOST_TRANSLATION,
 } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
-import { createKey, K_DL_TYPE, K_NW, K_TCP_FLAGS } from '../flow/key.ts'
+import { createKey } from '../flow/key.ts'
 import { ReplyRing } from '../lib/reply-ring.ts'
 import { HEADROOM, M_LEN, M_OWNER, M_PORT, M_RECIRC_ID, META_WORDS, SlotPool, SMALL_SIZE } from '../packet/slot.ts'
-import { MAX_PORTS, type Port } from '../port/contract.ts'
+import { MAX_PORTS } from '../port/contract.ts'
 import { dropIndex } from '../port/drop.ts'
+import { FlowAccount } from '../port/flow-account.ts'
+import { Intake, type IntakeHost } from '../port/intake.ts'
 import { Outputs } from '../port/outputs.ts'
-import { countDrop, wireBytes, wirePackets } from '../port/stats.ts'
+import { countDrop } from '../port/stats.ts'
 import { BATCH } from '../port/thread-status.ts'
 import { CommandReader } from './commands.ts'
 import type { DatapathControl, DatapathEvent, PortOpen } from './control.ts'
@@ -39,10 +41,6 @@ import {
   C_PARKED,
   C_UPCALLS,
   type DatapathShared,
-  FLOW_STAT_WORDS,
-  FS_BYTES,
-  FS_PACKETS,
-  FS_USED,
   OWNER_DATAPATH,
   OWNER_MAIN,
 } from './shared.ts'
@@ -71,36 +69,26 @@ const MAX_LOOKUPS = 5
 const NO_ACTIONS = new Int32Array(0)
 const SORT_EVERY_MS = 1000
 const WARN_EVERY_MS = 1000
-const TCP_IPV4 = 0x0800
-const TCP_IPV6 = 0x86dd
 /** Slots of each class that upcalls and parked frames must leave for others. */
 const KEEP_FREE = 0.25
 
 /** What the datapath needs from its thread. */
-export interface DatapathHost {
+export interface DatapathHost extends IntakeHost<PortOpen> {
   post(event: DatapathEvent): void
-  /** Builds the port that `open` describes. */
-  openPort(no: number, name: string, open: PortOpen): Port
-  /** A port is to be polled, or no more. */
-  watch(no: number, port: Port): void
-  unwatch(no: number): void
-  /** The interface of a port that rested is up. */
-  rewatch(no: number): void
-  /** A receive from the port gave nothing. */
-  fruitless(no: number, port: Port, now: number): void
   signal(eventfd: number): void
 }
 
 export class Datapath implements ExecuteSink, LinkHandler {
   readonly pool: SlotPool
   readonly #shared: DatapathShared
-  readonly #bytes: Uint8Array
   readonly #meta: Int32Array
   readonly #host: DatapathHost
   readonly #cache = new FlowCache()
   readonly #programs: Int32Array[] = []
+  readonly #account: FlowAccount
   readonly #executor: Executor
   readonly #outputs: Outputs
+  readonly #intake: Intake<PortOpen>
   readonly #waiting: Waiting
   readonly #replies: ReplyRing
   readonly #commands: CommandReader
@@ -109,7 +97,6 @@ export class Datapath implements ExecuteSink, LinkHandler {
   readonly #linkOf: (EswitchLink | undefined)[] = []
   /** By port number: partition of the eswitch that a representor stands for, -1 for other ports. */
   readonly #eswitchOf = new Int32Array(MAX_PORTS).fill(-1)
-  readonly #polled: number[] = []
   readonly #key = createKey()
   readonly #batch = new Int32Array(BATCH)
   readonly #chain = new Int32Array(MAX_LOOKUPS + 1)
@@ -122,11 +109,12 @@ export class Datapath implements ExecuteSink, LinkHandler {
   constructor(shared: DatapathShared, host: DatapathHost, limits: WaitingLimits = WAITING_LIMITS) {
     this.#shared = shared
     this.#host = host
-    this.#bytes = shared.arena.bytes
     this.#meta = shared.arena.meta
     this.pool = new SlotPool(shared.arena, OWNER_DATAPATH)
+    this.#account = new FlowAccount(shared.arena, shared.flowStats, shared.flowFlags)
     this.#executor = new Executor(shared.arena, this)
     this.#outputs = new Outputs(shared.arena, shared.portStats, (slot) => this.#dispose(slot))
+    this.#intake = new Intake(host, this.#outputs, (no) => host.post({ type: 'port-dead', no }))
     this.#waiting = new Waiting(shared.arena.meta, limits)
     this.#replies = new ReplyRing(shared.replies, () => host.post({ type: 'bell' }))
     this.#commands = new CommandReader(shared.commands, {
@@ -142,7 +130,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
 
   /** One round over everything, for tests: every port is read. */
   poll(now: number): boolean {
-    const ports = Int32Array.from(this.#polled)
+    const ports = Int32Array.from(this.#intake.polled)
     return this.round(now, ports, ports.length)
   }
 
@@ -195,10 +183,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
     if (this.#outputs.isDown(no)) for (let i = 0; i < n; i++) this.#drop(this.#batch[i]!, PORT_DOWN)
     else for (let i = 0; i < n; i++) this.#arrive(this.#batch[i]!)
     if (n > 0) return true
-    if (port.dead) {
-      this.#unwatch(no)
-      this.#host.post({ type: 'port-dead', no })
-    } else this.#host.fruitless(no, port, this.#now)
+    this.#intake.empty(no, port, this.#now)
     return false
   }
 
@@ -241,17 +226,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
       this.#upcall(slot)
       return
     }
-    const stats = this.#shared.flowStats
-    const s = id * FLOW_STAT_WORDS
-    const packets = wirePackets(this.#bytes, this.#meta, slot)
-    stats[s + FS_PACKETS] = stats[s + FS_PACKETS]! + packets
-    stats[s + FS_BYTES] = stats[s + FS_BYTES]! + wireBytes(this.#bytes, this.#meta, slot, packets)
-    stats[s + FS_USED] = this.#now
-    const type = this.#key[K_DL_TYPE]! >>> 16
-    if (this.#key[K_NW]! >>> 24 === 6 && (type === TCP_IPV4 || type === TCP_IPV6)) {
-      const flags = this.#shared.flowFlags
-      flags[id] = flags[id]! | (this.#key[K_TCP_FLAGS]! >>> 16)
-    }
+    this.#account.count(id, slot, this.#key, this.#now)
     this.#executor.run(this.#programs[id]!, slot)
   }
 
@@ -476,7 +451,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
         this.#release(message.no)
         break
       case 'port-up':
-        this.#host.rewatch(message.no)
+        this.#intake.rewatch(message.no)
         break
       case 'port-mtu':
         this.#outputs.setMtu(message.no, message.mtu)
@@ -509,23 +484,13 @@ export class Datapath implements ExecuteSink, LinkHandler {
   }
 
   #open(no: number, name: string, open: PortOpen): void {
-    if (no < 0 || no >= MAX_PORTS) throw new RangeError(`port number ${no}: 0..${MAX_PORTS - 1} expected`)
-    const port = this.#host.openPort(no, name, open)
-    this.#outputs.add(no, port)
-    if (!this.#polled.includes(no)) this.#polled.push(no)
-    this.#host.watch(no, port)
+    this.#intake.open(no, name, open)
+    this.#intake.watch(no)
   }
 
   #release(no: number): void {
-    this.#unwatch(no)
+    this.#intake.unwatch(no)
     this.#outputs.remove(no)
-  }
-
-  #unwatch(no: number): void {
-    const at = this.#polled.indexOf(no)
-    if (at < 0) return
-    this.#polled.splice(at, 1)
-    this.#host.unwatch(no)
   }
 
   #detach(owner: number): void {

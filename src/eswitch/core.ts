@@ -12,15 +12,16 @@ import {
   LOST_TRANSLATION,
 } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
-import { createKey, K_DL_TYPE, K_IN_PORT, K_NW, K_TCP_FLAGS } from '../flow/key.ts'
+import { createKey, K_IN_PORT } from '../flow/key.ts'
 import { readFlowRecord } from '../flow/program-record.ts'
 import { ReplyRing } from '../lib/reply-ring.ts'
 import { RingConsumer } from '../lib/ring.ts'
 import { HEADROOM, M_LEN, M_OWNER, M_PORT, M_USER, META_WORDS, SlotPool, SMALL_SIZE } from '../packet/slot.ts'
-import { MAX_PORTS, type Port } from '../port/contract.ts'
 import { dropIndex } from '../port/drop.ts'
+import { FlowAccount } from '../port/flow-account.ts'
+import { Intake, type IntakeHost } from '../port/intake.ts'
 import { Outputs } from '../port/outputs.ts'
-import { countDrop, wireBytes, wirePackets } from '../port/stats.ts'
+import { countDrop } from '../port/stats.ts'
 import { BATCH } from '../port/thread-status.ts'
 import { Arming } from './arming.ts'
 import type { EswitchControl, EswitchEvent, EswitchPortOpen } from './control.ts'
@@ -33,13 +34,9 @@ import {
   EC_MARKERS,
   EC_UP,
   type EswitchShared,
-  RS_BYTES,
-  RS_PACKETS,
-  RS_USED,
   RULE_ACTIVE,
   RULE_ARMED,
   RULE_NONE,
-  RULE_STAT_WORDS,
 } from './shared.ts'
 import { Uplink, type UplinkHandler } from './uplink.ts'
 
@@ -65,19 +62,12 @@ const MAX_HELD = 512
 const HELD_BIG = 0.25
 const COMMANDS_A_ROUND = 256
 const SORT_EVERY_MS = 1000
-const ETH_IPV4 = 0x0800
-const ETH_IPV6 = 0x86dd
 /** Rule index of a held slot. */
 const U_RULE = M_USER
 
 /** What the eswitch needs from its thread. */
-export interface EswitchHost {
+export interface EswitchHost extends IntakeHost<EswitchPortOpen> {
   post(event: EswitchEvent): void
-  openPort(no: number, name: string, open: EswitchPortOpen): Port
-  watch(no: number, port: Port): void
-  unwatch(no: number): void
-  rewatch(no: number): void
-  fruitless(no: number, port: Port, now: number): void
   /** Signals the datapath's eventfd. */
   wakeDatapath(): void
 }
@@ -85,19 +75,19 @@ export interface EswitchHost {
 export class EswitchCore implements ExecuteSink, UplinkHandler {
   readonly pool: SlotPool
   readonly #shared: EswitchShared
-  readonly #bytes: Uint8Array
   readonly #meta: Int32Array
   readonly #host: EswitchHost
   readonly #cache = new FlowCache()
   readonly #programs: Int32Array[]
   readonly #state: Uint8Array
   readonly #arming: Arming
+  readonly #account: FlowAccount
   readonly #executor: Executor
   readonly #outputs: Outputs
+  readonly #intake: Intake<EswitchPortOpen>
   readonly #uplink: Uplink
   readonly #replies: ReplyRing
   readonly #commands: RingConsumer
-  readonly #polled: number[] = []
   readonly #held = new Int32Array(MAX_HELD)
   #heldCount = 0
   #heldBig = 0
@@ -114,14 +104,15 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   constructor(shared: EswitchShared, host: EswitchHost) {
     this.#shared = shared
     this.#host = host
-    this.#bytes = shared.arena.bytes
     this.#meta = shared.arena.meta
     const rules = shared.ruleState.length
     this.pool = new SlotPool(shared.arena, shared.owner)
     this.#programs = new Array<Int32Array>(rules).fill(NO_ACTIONS)
     this.#state = new Uint8Array(rules)
+    this.#account = new FlowAccount(shared.arena, shared.ruleStats, shared.ruleFlags)
     this.#executor = new Executor(shared.arena, this)
     this.#outputs = new Outputs(shared.arena, shared.portStats, (slot) => this.#dispose(slot))
+    this.#intake = new Intake(host, this.#outputs, (no) => host.post({ type: 'port-dead', no }))
     this.#uplink = new Uplink(shared.up, shared.down, this.pool, () => host.wakeDatapath())
     this.#arming = new Arming(rules, (port, seq) => this.#uplink.marker(port, seq))
     this.#replies = new ReplyRing(shared.replies, () => host.post({ type: 'bell' }))
@@ -132,7 +123,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
 
   /** One round over everything, for tests: every port is read. */
   poll(now: number): boolean {
-    const ports = Int32Array.from(this.#polled)
+    const ports = Int32Array.from(this.#intake.polled)
     return this.round(now, ports, ports.length)
   }
 
@@ -185,10 +176,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
       else for (let i = 0; i < n; i++) this.#arrive(this.#batch[i]!, no)
       return true
     }
-    if (port.dead) {
-      this.#unwatch(no)
-      this.#host.post({ type: 'port-dead', no })
-    } else this.#host.fruitless(no, port, this.#now)
+    this.#intake.empty(no, port, this.#now)
     return false
   }
 
@@ -203,17 +191,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   /** Runs a rule on the packet that is in the key. */
   #hit(slot: number, index: number): void {
     this.#add(EC_HITS, 1)
-    const stats = this.#shared.ruleStats
-    const s = index * RULE_STAT_WORDS
-    const packets = wirePackets(this.#bytes, this.#meta, slot)
-    stats[s + RS_PACKETS] = stats[s + RS_PACKETS]! + packets
-    stats[s + RS_BYTES] = stats[s + RS_BYTES]! + wireBytes(this.#bytes, this.#meta, slot, packets)
-    stats[s + RS_USED] = this.#now
-    const type = this.#key[K_DL_TYPE]! >>> 16
-    if (this.#key[K_NW]! >>> 24 === 6 && (type === ETH_IPV4 || type === ETH_IPV6)) {
-      const flags = this.#shared.ruleFlags
-      flags[index] = flags[index]! | (this.#key[K_TCP_FLAGS]! >>> 16)
-    }
+    this.#account.count(index, slot, this.#key, this.#now)
     this.#executor.run(this.#programs[index]!, slot)
   }
 
@@ -372,20 +350,19 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     const { no } = message
     switch (message.type) {
       case 'port-add':
-        if (no < 0 || no >= MAX_PORTS) throw new RangeError(`port number ${no}: 0..${MAX_PORTS - 1} expected`)
-        this.#outputs.add(no, this.#host.openPort(no, message.name, message.open))
+        this.#intake.open(no, message.name, message.open)
         this.#outputs.setMtu(no, message.mtu)
-        if (message.watch) this.#watch(no)
+        if (message.watch) this.#intake.watch(no)
         break
       case 'port-watch':
-        this.#watch(no)
+        this.#intake.watch(no)
         break
       case 'port-del':
-        this.#unwatch(no)
+        this.#intake.unwatch(no)
         this.#outputs.forget(no)
         break
       case 'port-up':
-        this.#host.rewatch(no)
+        this.#intake.rewatch(no)
         break
       case 'port-mtu':
         this.#outputs.setMtu(no, message.mtu)
@@ -393,19 +370,5 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
       case 'port-admin':
         this.#outputs.setAdmin(no, message.up)
     }
-  }
-
-  #watch(no: number): void {
-    const port = this.#outputs.port(no)
-    if (port === undefined || this.#polled.includes(no)) return
-    this.#polled.push(no)
-    this.#host.watch(no, port)
-  }
-
-  #unwatch(no: number): void {
-    const at = this.#polled.indexOf(no)
-    if (at < 0) return
-    this.#polled.splice(at, 1)
-    this.#host.unwatch(no)
   }
 }

@@ -3,20 +3,13 @@ import { native } from '../native/binding.ts'
 import type { Arena } from '../packet/slot.ts'
 import { PacketPort } from './afpacket.ts'
 import type { Port } from './contract.ts'
+import type { IntakeHost } from './intake.ts'
 import type { Poller } from './poller.ts'
 import { FdPort, type PortFd, TapPort } from './tap.ts'
 
 type Open = ({ readonly type: 'tap' | 'packet' } & PortFd) | { readonly type: 'object'; readonly port: Port }
 
-export interface PortHost {
-  openPort(no: number, name: string, open: Open): Port
-  watch(no: number, port: Port): void
-  unwatch(no: number): void
-  rewatch(no: number): void
-  fruitless(no: number, port: Port, now: number): void
-}
-
-export const createPortHost = (arena: Arena, stats: Float64Array, poller: Poller): PortHost => ({
+export const createPortHost = (arena: Arena, stats: Float64Array, poller: Poller): IntakeHost<Open> => ({
   openPort: (no, name, open) => {
     if (open.type === 'tap') return new TapPort(name, no, open, arena, stats)
     if (open.type === 'packet') return new PacketPort(name, no, open, arena, stats)
