@@ -9,10 +9,18 @@ import { parseActions } from '../../../src/flow/ofp-text.ts'
 import { FIELDS } from '../../../src/flow/registry.ts'
 import { CHECKS } from '../../../src/offload/verdict.ts'
 import { DROP_REASONS } from '../../../src/port/drop.ts'
+import { TAPSWITCH } from '../kit/daemon.ts'
+import { must } from '../kit/process.ts'
 import { configSections } from './config-keys.ts'
 import { quoted, readPage, type Table } from './page.ts'
 
 const source = (path: string): string => readFileSync(new URL(`../../../${path}`, import.meta.url), 'utf8')
+
+/** Texts of the sources in a folder. */
+const filesBelow = (folder: string): string[] =>
+  readdirSync(new URL(`../../../${folder}`, import.meta.url), { recursive: true, encoding: 'utf8' })
+    .filter((file) => /\.(ts|cc)$/.test(file))
+    .map((file) => source(`${folder}/${file}`))
 
 const tablesOf = (page: string): Table[] => readPage(page, source(page)).tables
 
@@ -40,6 +48,13 @@ describe('docs/ports.md', () => {
 })
 
 describe('docs/control.md', () => {
+  it('has every command of the program', async () => {
+    const help = await must([process.execPath, TAPSWITCH, '--help'])
+    const listed = help.slice(help.indexOf('Commands:')).matchAll(/^ {2}([a-z-]+)/gm)
+    const told = new Set(firstColumn(table('docs/control.md', 'command')).map((text) => text.split(' ')[0]))
+    expect([...told].sort()).toEqual([...listed].flatMap(([, name]) => (name === 'help' ? [] : [name])).sort())
+  })
+
   it('has every verb with its usage', () => {
     const registry = new VerbRegistry()
     // Verbs look at the switch when they are called, not when they are registered.
@@ -51,10 +66,7 @@ describe('docs/control.md', () => {
 })
 
 describe('docs/troubleshooting.md', () => {
-  const code = readdirSync(new URL('../../../src', import.meta.url), { recursive: true, encoding: 'utf8' })
-    .filter((file) => file.endsWith('.ts'))
-    .map((file) => source(`src/${file}`))
-    .join('\n')
+  const code = filesBelow('src').join('\n')
   // What varies is written in capitals, or left out as `...`.
   const fixed = (words: string): string[] =>
     words.split(/\.\.\.|\b(?:NAME|FILE|LINE|COLUMN|KEY|PATH|N)\b:?/).filter((part) => /[a-z]{3}/.test(part))
@@ -62,6 +74,31 @@ describe('docs/troubleshooting.md', () => {
   it.each(firstColumn(table('docs/troubleshooting.md', 'error')))('tells of what the program says: %s', (words) => {
     expect(fixed(words).filter((part) => !code.includes(part.trim()))).toEqual([])
   })
+})
+
+describe('docs/lab.md', () => {
+  it('has functions that labs can call', () => {
+    const told = firstColumn(table('docs/lab.md', 'function')).map((text) => text.split(' ')[0]!)
+    expect(told.filter((name) => !source('lab/lab.sh').includes(`\n${name}() {`))).toEqual([])
+  })
+})
+
+describe('docs/testing.md', () => {
+  it('has every level of scripts/test', () => {
+    const levels = source('scripts/test')
+      .match(/^levels=\((.*)\)$/m)![1]!
+      .split(' ')
+    expect(firstColumn(table('docs/testing.md', 'level'))).toEqual(levels)
+  })
+
+  it.each(table('docs/testing.md', 'variable').rows)(
+    'tells of variables that are looked at: %s of %s',
+    (variables, of) => {
+      const place = quoted(of)[0]!
+      const text = filesBelow(place === 'scripts/test-native' ? 'native/test' : place).join('\n')
+      for (const variable of quoted(variables)[0]!.matchAll(/[A-Z_]+(?==)/g)) expect(text).toContain(variable[0])
+    },
+  )
 })
 
 describe('docs/offload.md', () => {
