@@ -106,6 +106,19 @@ describe('docs/offload.md', () => {
     expect(firstColumn(table('docs/offload.md', 'check'))).toEqual([...CHECKS])
   })
 
+  it('has what each check is retried on', () => {
+    const real = new Map<string, Set<string>>()
+    for (const [, check, events] of filesBelow('src/offload')
+      .join('\n')
+      .matchAll(/check: '([a-z-]+)',[^]{0,500}?retryOn: \[(.*?)\]/g))
+      for (const [, event] of events!.matchAll(/'([a-z-]+)'/g))
+        real.set(check!, (real.get(check!) ?? new Set()).add(event!))
+    const told = table('docs/offload.md', 'check').rows.map(
+      (row) => [quoted(row[0]!)[0]!, new Set(quoted(row[3]!))] as const,
+    )
+    expect(new Map(told)).toEqual(real)
+  })
+
   it('has every built-in profile with its size', () => {
     const told = table('docs/offload.md', 'built-in').rows.map((row) => [quoted(row[0]!)[0], Number(row[1])])
     const real = builtInProfiles().map((name) => [name, loadProfile(name).tableSize])
