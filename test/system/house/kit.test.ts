@@ -37,7 +37,9 @@ describe('on a wire', () => {
   })
 
   it('sees super-frames at both ends, and finds them equal as packets', async () => {
-    const [left, right] = await Promise.all([Capture.start(bed, a, 'e0'), Capture.start(bed, b, 'e0')])
+    // The two captures do not begin at one moment, and kernels talk by themselves.
+    const filter = { filter: 'tcp' }
+    const [left, right] = await Promise.all([Capture.start(bed, a, 'e0', filter), Capture.start(bed, b, 'e0', filter)])
     expect((await iperf(a, b, '10.9.0.2', { bytes: '3M' })).bytes).toBeGreaterThan(100_000)
     const [sent, received] = [bytes(await left.stop()), bytes(await right.stop())]
     expect(Math.max(...sent.map((f) => f.length))).toBeGreaterThan(1514)
@@ -46,7 +48,7 @@ describe('on a wire', () => {
     expect(wire.filter((f) => checksumState(f) === 'wrong')).toHaveLength(0)
     expect(explain(differences(sent, received), 'sent', 'received')).toBe('')
     const damaged = received.map((f) => f.slice())
-    damaged[damaged.length >> 1]![200]! ^= 1
+    damaged.find((f) => f.length > 1000)![200]! ^= 1
     expect(differences(sent, damaged).length).toBeGreaterThan(0)
   })
 
