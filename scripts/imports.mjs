@@ -31,7 +31,7 @@ const SHARED = /\/(contract|profile|drop)\.ts$/
 
 /** Who may touch the addon: what opens descriptors, the loops that use them, and what starts and wakes those. */
 const BINDING = 'src/native/binding.ts'
-const BINDING_USERS = /^src\/(native\/|port\/|netlink\/|(datapath|eswitch)\/(worker|spawn|thread)\.ts$|switch(\.ts$|\/))/
+const BINDING_USERS = /^src\/(native\/|port\/|netlink\/|(datapath|eswitch)\/(worker|spawn)\.ts$|switch(\.ts$|\/))/
 
 /** The command line is a client: it names no tier, only the control client and the shapes of its answers. `tapswitch run` starts main. */
 const CLI_MAY = /^src\/(cli\/|lib\/|packet\/|flow\/|control\/(client|replies)\.ts$|main\.ts$)/
