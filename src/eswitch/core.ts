@@ -17,6 +17,7 @@ import { readFlowRecord } from '../flow/program-record.ts'
 import { ReplyRing } from '../lib/reply-ring.ts'
 import { RingConsumer } from '../lib/ring.ts'
 import { HEADROOM, M_LEN, M_OWNER, M_PORT, M_USER, META_WORDS, SlotPool, SMALL_SIZE } from '../packet/slot.ts'
+import { MAX_PORTS } from '../port/contract.ts'
 import { dropIndex } from '../port/drop.ts'
 import { FlowAccount } from '../port/flow-account.ts'
 import { Intake, type IntakeHost } from '../port/intake.ts'
@@ -62,6 +63,13 @@ const MAX_HELD = 512
 const HELD_BIG = 0.25
 const COMMANDS_A_ROUND = 256
 const SORT_EVERY_MS = 1000
+/**
+ * For so long a port is not read because its share of the way up is in use. Its frames wait in the TAP's queue, which slows their sender down without a
+ * loss. Then it is read again and what misses is dropped: a datapath that stands still must not hold up what rules carry.
+ */
+const STALL_MS = 20
+/** Frames for which there must be room before a stalled port is read again. */
+const STALL_ROOM = 8
 /** Rule index of a held slot. */
 const U_RULE = M_USER
 
@@ -98,6 +106,9 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   readonly #activate = (index: number): void => {
     this.#setState(index, RULE_ACTIVE)
   }
+  /** Ports that are not read for want of room, and since when (by port number, clock milliseconds; 0: not). */
+  readonly #stalled: number[] = []
+  readonly #stalledSince = new Float64Array(MAX_PORTS)
   #now = 0
   #sortAt = 0
 
@@ -133,6 +144,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     if (this.#takeCommands()) busy = true
     if (this.#uplink.drain(this)) busy = true
     this.#outputs.flush()
+    if (this.#stalled.length > 0) this.#resume()
     for (let i = 0; i < n; i++) {
       if (!this.#receive(ready[i]!)) continue
       busy = true
@@ -169,7 +181,9 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   #receive(no: number): boolean {
     const port = this.#outputs.port(no)
     if (port === undefined) return false
-    const n = port.rx(this.pool, no, this.#batch, BATCH)
+    const room = this.#room(no)
+    if (room === 0) return this.#stall(no)
+    const n = port.rx(this.pool, no, this.#batch, room)
     if (n > 0) {
       this.#add(EC_FRAMES, n)
       if (this.#outputs.isDown(no)) for (let i = 0; i < n; i++) this.#drop(this.#batch[i]!, no, PORT_DOWN)
@@ -178,6 +192,35 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     }
     this.#intake.empty(no, port, this.#now)
     return false
+  }
+
+  /** Frames to read from a port: all of them may miss. */
+  #room(no: number): number {
+    const room = this.#uplink.room(no)
+    if (room > 0) {
+      this.#stalledSince[no] = 0
+      return Math.min(room, BATCH)
+    }
+    const since = this.#stalledSince[no]!
+    return since > 0 && this.#now - since >= STALL_MS ? BATCH : 0
+  }
+
+  /** True if that is news. */
+  #stall(no: number): boolean {
+    if (this.#stalled.includes(no)) return false
+    this.#stalledSince[no] = this.#now
+    this.#stalled.push(no)
+    this.#intake.pause(no, this.#now)
+    return true
+  }
+
+  #resume(): void {
+    for (let i = this.#stalled.length - 1; i >= 0; i--) {
+      const no = this.#stalled[i]!
+      if (this.#uplink.room(no) < STALL_ROOM && this.#now - this.#stalledSince[no]! < STALL_MS) continue
+      this.#stalled.splice(i, 1)
+      this.#intake.rewatch(no)
+    }
   }
 
   #arrive(slot: number, no: number): void {
@@ -359,6 +402,8 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
         break
       case 'port-del':
         this.#intake.unwatch(no)
+        this.#stalledSince[no] = 0
+        if (this.#stalled.includes(no)) this.#stalled.splice(this.#stalled.indexOf(no), 1)
         this.#outputs.forget(no)
         break
       case 'port-up':

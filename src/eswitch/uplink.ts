@@ -49,15 +49,22 @@ export class Uplink {
 
   /** Sends an own slot up as a miss of `port`. False when its share is used up; the slot stays the caller's. */
   frame(slot: number, port: number): boolean {
-    const { small, big } = this.#pool.arena
-    const wide = this.#isBig(slot)
-    const room = (wide ? big : small) * LINK_SHARE
-    const used = wide ? this.#awayBig : this.#awaySmall
-    // What a port may hold shrinks as the room fills up: one busy port gets half of it, and leaves the other half to who comes.
-    if (used >= room || this.#away[port * 2 + (wide ? 1 : 0)]! >= Math.max(MIN_SHARE, room - used)) return false
+    if (this.#share(port, this.#isBig(slot)) <= 0) return false
     if (!this.#write(UP_FRAME | (port << 8), slot)) return false
     this.#count(slot, 1)
     return true
+  }
+
+  /** Frames of `port`, of whatever size, that can go up now. */
+  room(port: number): number {
+    return Math.max(0, Math.min(this.#share(port, false), this.#share(port, true)))
+  }
+
+  /** Slots of a class that `port` may send up. It shrinks as the room fills up: one busy port gets half of it, and leaves the other half to who comes. */
+  #share(port: number, wide: boolean): number {
+    const { small, big } = this.#pool.arena
+    const free = (wide ? big : small) * LINK_SHARE - (wide ? this.#awayBig : this.#awaySmall)
+    return free <= 0 ? 0 : Math.max(MIN_SHARE, free) - this.#away[port * 2 + (wide ? 1 : 0)]!
   }
 
   /** Gives a slot of the datapath back. The ring has room for all of them. */

@@ -13,6 +13,8 @@ export interface IntakeHost<Open> {
   rewatch(no: number): void
   /** A receive from the port gave nothing. */
   fruitless(no: number, port: Port, now: number): void
+  /** The port is not to be read until `rewatch`. */
+  pause(no: number, now: number): void
 }
 
 export class Intake<Open> {
@@ -50,7 +52,12 @@ export class Intake<Open> {
     this.#host.unwatch(no)
   }
 
-  /** Reads a resting port again. */
+  /** Leaves frames where they are, until `rewatch`: nothing can be done with them now. */
+  pause(no: number, now: number): void {
+    this.#host.pause(no, now)
+  }
+
+  /** Reads a resting or paused port again. */
   rewatch(no: number): void {
     this.#host.rewatch(no)
   }

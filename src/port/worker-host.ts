@@ -18,6 +18,7 @@ export const createPortHost = (arena: Arena, stats: Float64Array, poller: Poller
   watch: (no, port) => poller.add(no, port.fd),
   unwatch: (no) => poller.remove(no),
   rewatch: (no) => poller.retry(no),
+  pause: (no, now) => poller.rest(no, now),
   fruitless: (no, port, now) => {
     if (poller.isSuspect(no) || (port instanceof FdPort && port.rxErrno !== 0)) poller.rest(no, now)
   },

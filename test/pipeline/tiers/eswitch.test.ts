@@ -220,6 +220,20 @@ describe('two tiers', () => {
     ).toThrow(/in_port/)
   })
 
+  it('leaves frames in the queue of their port while the datapath is behind, and loses none', async () => {
+    await open()
+    putFlow(world.dpif, portMatch(1), output(2))
+    await world.settle()
+    world.pauseDatapath(true)
+    send(1, 0, 2000)
+    await world.settle()
+    expect(world.port(1).waiting).toBeGreaterThan(1000)
+    world.pauseDatapath(false)
+    await world.settle()
+    expect(sent(2)).toEqual(range(0, 2000))
+    expect(world.drops(1)['ring-full']).toBeUndefined()
+  })
+
   it('a slow datapath starves neither the traffic of rules nor one port the others', async () => {
     await open()
     const id = putFlow(world.dpif, portMatch(1), output(2))
@@ -228,6 +242,8 @@ describe('two tiers', () => {
     await world.settle()
     world.pauseDatapath(true)
     send(2, 0, 2000)
+    await world.settle()
+    world.clock.advance(20)
     await world.settle()
     expect(world.drops(2)['ring-full']).toBeGreaterThan(1000)
     send(1, 0, 1000)

@@ -64,6 +64,7 @@ class LocalThread implements EswitchThread {
       watch: () => {},
       unwatch: () => {},
       rewatch: () => {},
+      pause: () => {},
       fruitless: () => {},
       wakeDatapath: () => {},
     })
@@ -126,6 +127,7 @@ export class World {
         watch: () => {},
         unwatch: () => {},
         rewatch: () => {},
+        pause: () => {},
         fruitless: () => {},
         signal: () => {},
       },
