@@ -327,6 +327,9 @@ export class Switch {
       ports: () =>
         portReplies(this.#ports, this.#ofproto, this.#datapath.client.shared.portStats, (name) => this.#eswitch(name)),
       restarts: (name) => this.#eswitch(name).restarts,
+      failEswitch: (name, how) => {
+        if (!this.#eswitch(name).fail(how)) throw new Error(`the worker of eswitch ${name} does not run`)
+      },
       setPortAdmin: (port, up) => this.#ports.setAdmin(port, up),
       reload: () => this.reload(),
       stop: () => this.#o.stop('exit'),

@@ -40,7 +40,7 @@ export const callVerb = (path: string, verb: string, args: readonly string[], js
     socket.on('data', (chunk: string) => {
       for (const value of stream.push(chunk)) {
         const answer = value as Answer
-        if (answer.error !== null) return fail(String(answer.error))
+        if (answer.error !== null) return fail(String(answer.error).trimEnd())
         if (answer.id !== last) continue
         socket.end()
         resolve(answer.result)

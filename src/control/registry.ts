@@ -6,7 +6,7 @@
 /** Parsed arguments: the words after the verb. */
 export type VerbArgs = readonly string[]
 
-/** What a verb answers. `text` is what `ovs-appctl` prints, its last newline included; `json` is the same as data, for `--json` clients. */
+/** What a verb answers. `text` is what `ovs-appctl` prints; `json` is the same as data, for `--json` clients. */
 export interface VerbReply {
   readonly text: string
   readonly json?: unknown

@@ -39,6 +39,9 @@ const parseRequest = (value: unknown): Request | string => {
   return { id: id ?? null, method, params: params as string[] }
 }
 
+/** As OVS answers: what is not empty ends its line, for clients print it as it is. */
+const line = (text: string): string => (text === '' || text.endsWith('\n') ? text : `${text}\n`)
+
 const setOptions = (connection: Connection, params: readonly string[]): VerbReply => {
   const at = params.indexOf('--format')
   const format = at >= 0 ? params[at + 1] : undefined
@@ -161,11 +164,11 @@ export class UnixctlServer {
       const reply =
         method === 'set-options' ? setOptions(connection, params) : await this.#registry.call(method, params)
       const result =
-        connection.format === 'json' ? (reply.json ?? { 'reply-format': 'plain', reply: reply.text }) : reply.text
+        connection.format === 'json' ? (reply.json ?? { 'reply-format': 'plain', reply: reply.text }) : line(reply.text)
       return { id, result, error: null }
     } catch (error) {
       if (!(error instanceof VerbError)) this.#onFailure(method, error)
-      return { id, result: null, error: error instanceof Error ? error.message : String(error) }
+      return { id, result: null, error: line(error instanceof Error ? error.message : String(error)) }
     }
   }
 }

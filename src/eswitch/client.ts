@@ -10,7 +10,7 @@ import type { Clock } from '../lib/clock.ts'
 import { CommandWriter } from '../lib/command-writer.ts'
 import { RingConsumer } from '../lib/ring.ts'
 import { MAX_PORTS } from '../port/contract.ts'
-import { STATUS_BEAT, STATUS_STOP } from '../port/thread-status.ts'
+import { STATUS_BEAT, STATUS_HANG, STATUS_STOP } from '../port/thread-status.ts'
 import type { Eswitch, EswitchRule, EswitchState } from './contract.ts'
 import {
   type EswitchControl,
@@ -158,6 +158,15 @@ export class EswitchClient implements Eswitch {
   /** The worker's shared status words (port/thread-status.ts), for tests that make it hang; undefined without a worker. */
   get status(): Int32Array | undefined {
     return this.#life?.shared.status
+  }
+
+  /** Rehearses a fault: the worker ends at once, or stands still until its missing heartbeat is noticed. False when none runs. */
+  fail(how: 'crash' | 'hang'): boolean {
+    const life = this.#life
+    if (life === undefined || this.#state !== 'running') return false
+    if (how === 'hang') Atomics.store(life.shared.status, STATUS_HANG, 1)
+    else void life.thread.terminate()
+    return true
   }
 
   /** Looks at the heartbeat. Called a few times a second. */

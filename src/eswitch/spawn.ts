@@ -35,17 +35,22 @@ export const eswitchWorkers =
         resolve()
       }),
     )
+    const end = async (): Promise<void> => {
+      await worker.terminate()
+      await exited
+      port1.close()
+      native.close(epoll)
+      // The datapath signals it until it is told that the worker is gone.
+      setTimeout(() => native.close(eventfd), 10_000).unref()
+    }
+    let ended: Promise<void> | undefined
     return {
       eventfd,
       post: (message) => port1.postMessage(message),
       wake: () => native.eventfdSignal(eventfd),
-      terminate: async () => {
-        await worker.terminate()
-        await exited
-        port1.close()
-        native.close(epoll)
-        // The datapath signals it until it is told that the worker is gone.
-        setTimeout(() => native.close(eventfd), 10_000).unref()
+      terminate: () => {
+        ended ??= end()
+        return ended
       },
     }
   }

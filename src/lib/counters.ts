@@ -133,7 +133,7 @@ export class Counters {
     return [...this.#histories.keys()].sort()
   }
 
-  /** The text of `coverage/show`. */
+  /** The text of `coverage/show`, as OVS prints it; the hash tells whether two texts have the same counters. */
   show(): string {
     this.run()
     const lines: string[] = []
@@ -152,7 +152,15 @@ export class Counters {
       ]
       lines.push(`${name.padEnd(24)} ${rates.join('')}   total: ${total}`)
     }
-    const title = 'Event coverage, avg rate over last: 5 seconds, last minute, last hour:'
+    const title = `Event coverage, avg rate over last: 5 seconds, last minute, last hour,  hash=${nameHash(lines)}:`
     return [title, ...lines, `${never} events never hit`].join('\n')
   }
+}
+
+/** FNV-1a of the counters' names, in hexadecimal. */
+const nameHash = (lines: readonly string[]): string => {
+  let hash = 0x811c9dc5
+  for (const line of lines)
+    for (const c of `${line.split(' ')[0]}\n`) hash = Math.imul(hash ^ c.charCodeAt(0), 0x01000193)
+  return (hash >>> 0).toString(16).padStart(8, '0')
 }

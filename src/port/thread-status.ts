@@ -5,7 +5,7 @@
 export const STATUS_BEAT = 0
 /** Main asks the worker to end. */
 export const STATUS_STOP = 1
-/** Tests only: the worker hangs in a busy loop until terminated. */
+/** A rehearsed fault: the worker hangs in a busy loop until terminated. */
 export const STATUS_HANG = 2
 /** Always 0: the worker waits on it for a moment when it can do nothing. */
 export const STATUS_PAUSE = 3

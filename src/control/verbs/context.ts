@@ -22,6 +22,8 @@ export interface SwitchView {
   ports(): PortReply[]
   /** Times that the eswitch's worker was replaced. */
   restarts(eswitch: string): number
+  /** Rehearses the loss of an eswitch's worker; Error when there is no such eswitch or its worker does not run. */
+  failEswitch(eswitch: string, how: 'crash' | 'hang'): void
   /** Administrative state of a port; Error when there is none. */
   setPortAdmin(port: string, up: boolean): void
   /** Reads the configuration file again; tells what was changed. */

@@ -11,7 +11,7 @@ export const registerDaemonVerbs = (registry: VerbRegistry, view: SwitchView, ve
   registry.register('list-commands', '', 0, 0, () => {
     const verbs = registry.list()
     return {
-      text: `The available commands are:\n${verbs.map((v) => `  ${v.name.padEnd(24)}${v.usage}`.trimEnd()).join('\n')}\n`,
+      text: `The available commands are:\n${verbs.map((v) => `  ${v.name.padEnd(23)} ${v.usage}\n`).join('')}`,
       json: verbs.map(({ name, usage }) => ({ name, usage })),
     }
   })

@@ -1,5 +1,6 @@
 /** Verbs of tier 2 and of its upkeep, with OVS's names and texts: dpif/show, dpctl/dump-flows, upcall/show, revalidator/*. */
 import type { DpifCounters } from '../../datapath/contract.ts'
+import { K_IN_PORT } from '../../flow/key.ts'
 import { OFPP_LOCAL } from '../../flow/ofp.ts'
 import type { Bridge } from '../../ofproto/bridge.ts'
 import type { Port } from '../../ofproto/port.ts'
@@ -62,7 +63,8 @@ const showText = (reply: DpifReply): string => {
 
 interface DumpArgs {
   verbose: boolean
-  names: boolean
+  /** undefined: as OVS, names in a verbose dump and numbers in a terse one. */
+  names: boolean | undefined
   offloaded: boolean | undefined
   bridge: Bridge | undefined
 }
@@ -75,7 +77,7 @@ const TYPES: ReadonlyMap<string, boolean | undefined> = new Map([
 ])
 
 const parseDumpArgs = (view: SwitchView, args: readonly string[]): DumpArgs => {
-  const out: DumpArgs = { verbose: false, names: false, offloaded: undefined, bridge: undefined }
+  const out: DumpArgs = { verbose: false, names: undefined, offloaded: undefined, bridge: undefined }
   for (const arg of args) {
     if (arg === '-m' || arg === '--more') out.verbose = true
     else if (arg === '--names') out.names = true
@@ -92,11 +94,13 @@ const parseDumpArgs = (view: SwitchView, args: readonly string[]): DumpArgs => {
 const dump = (view: SwitchView, args: DumpArgs): VerbReply => {
   const lines: string[] = []
   const json: unknown[] = []
+  const { verbose, names = verbose, bridge } = args
+  const options = { verbose, names, layers: bridge === undefined }
   for (const { flow, verdict } of view.offload.list()) {
     if (args.offloaded !== undefined && args.offloaded !== (verdict.state === 'offloaded')) continue
-    if (args.bridge !== undefined && view.ofproto.portByDp(flow.match.key[1]!)?.bridge !== args.bridge) continue
-    lines.push(`${flowLine(view, flow, verdict, args)}\n`)
-    json.push(flowReply(view, flow, verdict, args))
+    if (args.bridge !== undefined && view.ofproto.portByDp(flow.match.key[K_IN_PORT]!)?.bridge !== args.bridge) continue
+    lines.push(`${flowLine(view, flow, verdict, options)}\n`)
+    json.push(flowReply(view, flow, verdict, options))
   }
   return { text: lines.join(''), json }
 }
@@ -108,7 +112,7 @@ export const registerDatapathVerbs = (registry: VerbRegistry, view: SwitchView):
     return { text: showText(reply), json: reply }
   })
 
-  registry.register('dpif/dump-flows', '[-m] [--names] BRIDGE', 1, 3, (args) => {
+  registry.register('dpif/dump-flows', '[-m] [--names | --no-names] BRIDGE', 1, 3, (args) => {
     const name = args.at(-1)!
     return dump(view, { ...parseDumpArgs(view, args.slice(0, -1)), bridge: bridgeOf(view, name) })
   })
@@ -136,6 +140,7 @@ export const registerDatapathVerbs = (registry: VerbRegistry, view: SwitchView):
     const text =
       `${view.name}:\n` +
       `  flows         : (current ${s.flows}) (avg ${Math.round(s.avgFlows)}) (max ${s.maxFlows}) (limit ${s.flowLimit})\n` +
+      `  offloaded flows : ${view.offload.summary().offloaded}\n` +
       `  dump duration : ${Math.round(s.dumpDuration)}ms\n` +
       `  ufid enabled : true\n\n` +
       `  main: (keys ${s.flows})\n` +

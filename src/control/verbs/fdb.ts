@@ -43,6 +43,7 @@ export const registerFdbVerbs = (registry: VerbRegistry, view: SwitchView): void
     return {
       text:
         `Statistics for bridge "${name}":\n  Current/maximum MAC entries in the table: ${macs.size}/${macs.max}\n` +
+        '  Current static MAC entries in the table : 0\n' +
         `  Total number of learned MAC entries     : ${learned}\n  Total number of expired MAC entries     : ${expired}\n` +
         `  Total number of evicted MAC entries     : ${evicted}\n  Total number of port moved MAC entries  : ${moved}\n`,
       json: { current: macs.size, max: macs.max, learned, expired, evicted, moved },

@@ -9,6 +9,8 @@ import type { SwitchView } from './context.ts'
 export interface FlowTextOptions {
   readonly verbose?: boolean
   readonly names?: boolean
+  /** Which layer has the flow; true unless told. dpif/dump-flows does not say. */
+  readonly layers?: boolean
 }
 
 const portNames = (view: SwitchView, names: boolean | undefined) =>
@@ -37,18 +39,20 @@ export const flowReply = (view: SwitchView, flow: DpFlow, verdict: Verdict, opti
 export const flowLine = (view: SwitchView, flow: DpFlow, verdict: Verdict, options: FlowTextOptions): string => {
   const stats: FlowStats = { packets: 0, bytes: 0, used: 0, tcpFlags: 0 }
   view.dpif.flowStats(flow.id, stats)
-  return formatOdpFlow(
+  const { verbose = false, layers = true } = options
+  const line = formatOdpFlow(
     {
-      ufid: flow.ufid,
+      ...(layers ? { ufid: flow.ufid } : {}),
       match: flow.match,
       packets: stats.packets,
       bytes: stats.bytes,
       usedMs: stats.used === 0 ? undefined : view.clock.now() - stats.used,
       tcpFlags: stats.tcpFlags,
-      offloaded: verdict.state === 'offloaded' ? 'yes' : undefined,
-      dp: verdict.state === 'offloaded' ? verdict.eswitch : 'tapswitch',
+      ...(layers && verdict.state === 'offloaded' ? { offloaded: 'yes' } : {}),
+      ...(layers ? { dp: verdict.state === 'offloaded' ? verdict.eswitch : 'tapswitch' } : {}),
       actions: flow.actions,
     },
-    { verbose: options.verbose ?? false, ...portNames(view, options.names) },
+    { verbose, ...portNames(view, options.names) },
   )
+  return verbose && !layers ? `ufid:${flow.ufid} ${line}` : line
 }

@@ -5,7 +5,7 @@ import { explain } from '../../offload/explain.ts'
 import { summaryText } from '../../offload/show.ts'
 import { VerbError, type VerbRegistry } from '../registry.ts'
 import type { EswitchReply, OffloadReply } from '../replies.ts'
-import type { SwitchView } from './context.ts'
+import { asked, type SwitchView } from './context.ts'
 import { flowReply } from './flow-rows.ts'
 
 const sum = (counts: Readonly<Partial<Record<string, number>>>): number =>
@@ -83,5 +83,11 @@ export const registerOffloadVerbs = (registry: VerbRegistry, view: SwitchView): 
     if (rows.length === 0 && name !== undefined)
       throw new VerbError(`no eswitch ${name}; there are: ${all.map((e) => e.name).join(', ') || 'none'}`)
     return { text: rows.map(eswitchText).join(''), json: rows }
+  })
+
+  registry.register('eswitch/fail', 'NAME crash|hang', 2, 2, ([name, how]) => {
+    if (how !== 'crash' && how !== 'hang') throw new VerbError(`${how}: "crash" or "hang" expected`)
+    asked(() => view.failEswitch(name!, how))
+    return { text: '' }
   })
 }
