@@ -65,7 +65,9 @@ test('show lists what happened and counts what did not', () => {
   counters.counter('mac_learned').add(10)
   clock.advance(5000)
   expect(counters.show().split('\n')).toEqual([
-    'Event coverage, avg rate over last: 5 seconds, last minute, last hour:',
+    expect.stringMatching(
+      /^Event coverage, avg rate over last: 5 seconds, last minute, last hour, {2}hash=[0-9a-f]{8}:$/,
+    ),
     'mac_learned                2.0/sec    0.167/sec       0.0000/sec   total: 10',
     '1 events never hit',
   ])
