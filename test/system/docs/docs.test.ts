@@ -26,6 +26,14 @@ const PAGES = [
 const textOf = (page: string): string => readFileSync(join(TOP, page), 'utf8')
 const pages = PAGES.map((page) => ({ page, text: textOf(page), ...readPage(page, textOf(page)) }))
 const blocks = pages.flatMap(({ consoles }) => consoles)
+/** Headings as links name them. */
+const anchorsOf = (page: string): string[] =>
+  [...textOf(page).matchAll(/^#+ (.*)$/gm)].map((match) =>
+    match[1]!
+      .toLowerCase()
+      .replace(/[^\w\s-]/g, '')
+      .replaceAll(' ', '-'),
+  )
 const inSetting = (wanted: (block: ConsoleBlock) => boolean) =>
   blocks.filter(wanted).map((block) => ({ name: `${block.page}:${block.line}`, block }))
 
@@ -52,8 +60,13 @@ describe('every page', () => {
   })
 
   it.each(pages)('$page has links that lead somewhere', ({ page, text }) => {
-    const targets = [...text.matchAll(/\]\(([^)#\s]+)[^)]*\)/g)].map((match) => match[1]!)
-    const dead = targets.filter((to) => !/^\w+:/.test(to) && !existsSync(join(TOP, dirname(page), to)))
+    const dead = [...text.matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, link]) => {
+      const [to = '', heading] = link!.split('#')
+      if (/^\w+:/.test(link!)) return []
+      const target = to === '' ? page : join(dirname(page), to)
+      if (!existsSync(join(TOP, target))) return [link]
+      return heading === undefined || anchorsOf(target).includes(heading) ? [] : [link]
+    })
     expect(dead).toEqual([])
   })
 

@@ -110,7 +110,7 @@ describe('docs/offload.md', () => {
     const real = new Map<string, Set<string>>()
     for (const [, check, events] of filesBelow('src/offload')
       .join('\n')
-      .matchAll(/check: '([a-z-]+)',[^]{0,500}?retryOn: \[(.*?)\]/g))
+      .matchAll(/check: '([a-z-]+)',[\s\S]{0,500}?retryOn: \[(.*?)\]/g))
       for (const [, event] of events!.matchAll(/'([a-z-]+)'/g))
         real.set(check!, (real.get(check!) ?? new Set()).add(event!))
     const told = table('docs/offload.md', 'check').rows.map(
