@@ -49,6 +49,8 @@ export const main = async (options: MainOptions): Promise<void> => {
   })
   const signals = ['SIGINT', 'SIGTERM'] as const
   for (const signal of signals) process.on(signal, () => stop(signal))
+  // Node would open its debugger on a TCP port.
+  process.on('SIGUSR1', () => {})
 
   const tapswitch = await Switch.start({ clock: systemClock, log, configFile: options.config, stop }, config)
   process.on('SIGHUP', () => {

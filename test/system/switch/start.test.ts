@@ -147,7 +147,22 @@ it('needs no capabilities but those that docs/security.md names, and listens now
   expect(await ping(guests.a, '10.9.0.2')).toMatchObject({ loss: 0 })
   const reload = bed.start([process.execPath, TAPSWITCH, 'reload', '--control', bed.path('s.ctl')])
   expect(await reload.exited).toMatchObject({ code: 0, stdout: 'nothing changed\n' })
+  // By which Node would start to listen for debuggers.
+  running.child.kill('SIGUSR1')
+  const again = bed.start([process.execPath, TAPSWITCH, 'reload', '--control', bed.path('s.ctl')])
+  expect((await again.exited).code).toBe(0)
   const { stdout } = await run(['ss', '-Hltunp'])
+  expect(running.stderr).not.toContain('Debugger listening')
   expect(stdout).not.toContain(`pid=${running.pid},`)
+  expect((await running.stop()).code).toBe(0)
+})
+
+it('needs no CAP_SYS_ADMIN when all its ports are in its own namespace', async () => {
+  const data = { control: bed.path('n.ctl'), bridges: { br0: { internal: {}, ports: { tap2: { type: 'tap' } } } } }
+  writeFileSync(bed.path('n.yaml'), JSON.stringify(data))
+  const few = ['setpriv', '--no-new-privs', '--inh-caps=-all', '--bounding-set=-all,+net_admin']
+  const running = guests.a.start([...few, process.execPath, TAPSWITCH, 'run', '--config', bed.path('n.yaml')])
+  await running.until(/^ready: /m)
+  expect((await tapsIn(guests.a.netns)).sort()).toEqual(['br0', 'tap2'])
   expect((await running.stop()).code).toBe(0)
 })
