@@ -24,7 +24,7 @@ import { systemScheduler } from './offload/scheduler.ts'
 import { Ofproto } from './ofproto/ofproto.ts'
 import { Udpif } from './ofproto/udpif.ts'
 import { BridgeSet, type Outcome } from './switch/bridges.ts'
-import { registerCoverage } from './switch/coverage.ts'
+import { DropTotals, registerCoverage } from './switch/coverage.ts'
 import { Namespaces, namespaceExists } from './switch/namespaces.ts'
 import { canAdjust, type EswitchPlan, type Plan, type PortPlan, planOf, samePlan } from './switch/plan.ts'
 import { portReplies } from './switch/port-replies.ts'
@@ -62,6 +62,7 @@ export class Switch {
   readonly #ports: PortTable
   readonly #bridges: BridgeSet
   readonly #coverage: Counters
+  readonly #drops: DropTotals
   #control: UnixctlServer | undefined
   /** The last one applied. */
   #config: Config | undefined
@@ -92,7 +93,11 @@ export class Switch {
     })
     this.#bridges = new BridgeSet(this.#ofproto, (name) => this.#ports.get(name)?.no)
     this.#coverage = new Counters(clock)
-    registerCoverage(this.#coverage, client, this.#udpif, () => this.#portStats())
+    this.#drops = new DropTotals(
+      () => this.#portStats(),
+      () => this.#ports.highest,
+    )
+    registerCoverage(this.#coverage, client, this.#udpif, this.#drops)
   }
 
   /** Resolves when the switch forwards and its control socket answers. Rejects with one clear Error; then nothing is left of it. */
@@ -191,7 +196,9 @@ export class Switch {
     }
     for (const name of leaving) {
       this.#offload.removeEswitch(name)
-      await this.#eswitches.get(name)?.client.stop()
+      const client = this.#eswitches.get(name)?.client
+      await client?.stop()
+      if (client) this.#drops.retire(client.memory.portStats)
       this.#eswitches.delete(name)
       changes.push(`eswitch ${name} removed`)
     }

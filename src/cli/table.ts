@@ -22,11 +22,11 @@ export const formatTable = (
       .join('  ')
       .trimEnd()
   const head = line(headings.map((heading) => heading.toUpperCase()))
-  return `${[colour ? styleText('bold', head) : head, ...text.map(line)].join('\n')}\n`
+  return `${[colour ? styleText('bold', head, { validateStream: false }) : head, ...text.map(line)].join('\n')}\n`
 }
 
 export const printTable = (headings: readonly string[], rows: readonly (readonly Cell[])[]): void => {
-  process.stdout.write(formatTable(headings, rows, process.stdout.isTTY === true))
+  process.stdout.write(formatTable(headings, rows, process.stdout.isTTY === true && !process.env['NO_COLOR']))
 }
 
 export const printJson = (data: unknown): void => {

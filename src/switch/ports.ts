@@ -44,6 +44,8 @@ export class PortTable {
   readonly #byName = new Map<string, SwitchPort>()
   /** Numbers are given out in turn, so that one is not used again soon. */
   #lastNo = 0
+  /** Highest number given out so far. */
+  highest = 0
 
   constructor(options: PortTableOptions) {
     this.#o = options
@@ -186,7 +188,9 @@ export class PortTable {
     const taken = new Set([...this.#byName.values()].map((port) => port.no))
     for (let tries = 1; tries < MAX_PORTS; tries++) {
       this.#lastNo = (this.#lastNo % (MAX_PORTS - 1)) + 1
-      if (!taken.has(this.#lastNo)) return this.#lastNo
+      if (taken.has(this.#lastNo)) continue
+      this.highest = Math.max(this.highest, this.#lastNo)
+      return this.#lastNo
     }
     throw new Error(`no datapath port number is free: at most ${MAX_PORTS - 1} ports expected`)
   }

@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process'
-import { mkdtempSync, rmSync, statSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { callVerb } from '../../../src/control/client.ts'
@@ -21,6 +22,11 @@ beforeEach(async () => {
   registry.register('refuse', '', 0, 0, () => {
     throw new VerbError('no such bridge br9')
   })
+  registry.register('slow', '', 0, 0, async () => {
+    await delay(100)
+    return { text: 'done' }
+  })
+  registry.register('stuck', '', 0, 0, () => new Promise(() => {}))
   registry.register('break', '', 0, 0, () => {
     throw new Error('our fault')
   })
@@ -100,4 +106,35 @@ test('garbage is answered with an error and the connection ends', async () => {
     socket.write('hello')
   })
   expect(got).toContain('a JSON object or array expected')
+})
+
+test('what is not empty ends its line, answers and refusals alike', async () => {
+  expect(await callVerb(server.path, 'slow', [])).toBe('done\n')
+  await expect(run('ovs-appctl', ['-t', server.path, 'refuse'])).rejects.toMatchObject({
+    stderr: expect.stringMatching(/^no such bridge br9\novs-appctl: /),
+  })
+  await expect(callVerb(server.path, 'refuse', [])).rejects.toThrow(/^no such bridge br9$/)
+})
+
+test('a close waits for verbs that run, but not for ever', async () => {
+  const answer = callVerb(server.path, 'slow', [])
+  const never = callVerb(server.path, 'stuck', []).catch((error: Error) => error.message)
+  await callVerb(server.path, 'echo', [])
+  const start = performance.now()
+  await server.close()
+  expect(await answer).toBe('done\n')
+  expect(await never).toContain('connection closed')
+  expect(performance.now() - start).toBeLessThan(3000)
+})
+
+test('a path that another switch listens on, or that is a file, is not taken; a stale socket is', async () => {
+  await expect(UnixctlServer.mustBeFree(server.path)).rejects.toThrow('another process listens there')
+  writeFileSync(join(dir, 'file'), '')
+  await expect(UnixctlServer.mustBeFree(join(dir, 'file'))).rejects.toThrow('no socket is there')
+  await expect(UnixctlServer.mustBeFree(join(dir, 'file/x'))).rejects.toThrow(`control socket ${dir}/file/x: ENOTDIR`)
+  await UnixctlServer.mustBeFree(join(dir, 'nothing'))
+  const script = `require('net').createServer().listen(${JSON.stringify(join(dir, 'stale'))}, () => process.kill(process.pid, 'SIGKILL'))`
+  await run(process.execPath, ['-e', script]).catch(() => {})
+  expect(existsSync(join(dir, 'stale'))).toBe(true)
+  await UnixctlServer.mustBeFree(join(dir, 'stale'))
 })
