@@ -209,6 +209,7 @@ describe('text', () => {
   })
 
   it('flows, why, rules, trace', async () => {
+    await ping(it_.guests.vm0, ip4('vm1'), { count: 3 })
     expect(await daemon.cli('flows', 'type=offloaded')).toMatch(
       /^PACKETS +BYTES +USED +OFFLOADED +MATCH +ACTIONS\n.*yes: nic0/,
     )

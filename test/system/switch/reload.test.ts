@@ -64,11 +64,11 @@ const undisturbed = async <T>(act: () => Promise<T>): Promise<T> => {
     )!
   }
   const running = guests.a.start(['ping', '-n', '-i', '0.02', '10.8.0.2'])
-  await running.until(/icmp_seq=5 /)
+  await running.until(/icmp_seq=2 /)
   const before = await flow()
   const result = await act()
   const seen = Math.max(...[...running.stdout.matchAll(/icmp_seq=(\d+) /g)].map((m) => Number(m[1])))
-  await running.until(new RegExp(`icmp_seq=${seen + 10} `))
+  await running.until(new RegExp(`icmp_seq=${seen + 4} `))
   const { stdout } = await running.stop('SIGINT')
   expect(stdout).toContain(' 0% packet loss')
   const after = await flow()
