@@ -1,6 +1,6 @@
 /** Addresses of links: RTM_NEWADDR and its family (rtnetlink(7)). */
 import { isIP } from 'node:net'
-import { keepAttributes, type NetlinkMessage, NLM_F_CREATE, NLM_F_EXCL, payloadOf, rt } from './codec.ts'
+import { attributes, keepAttributes, type NetlinkMessage, NLM_F_CREATE, NLM_F_EXCL, payloadOf, rt } from './codec.ts'
 import type { NetlinkSocket } from './socket.ts'
 
 export const RTM_NEWADDR = 20
@@ -9,11 +9,18 @@ export const RTM_GETADDR = 22
 export const RTNLGRP_IPV4_IFADDR = 5
 export const RTNLGRP_IPV6_IFADDR = 9
 
+/** IPv4: not the first of its subnet; IPv6: temporary (RFC 8981). */
+export const IFA_F_SECONDARY = 0x01
+export const IFA_F_OPTIMISTIC = 0x04
+export const IFA_F_DEPRECATED = 0x20
+export const IFA_F_TENTATIVE = 0x40
+
 const AF_INET = 2
 const AF_INET6 = 10
 const IFADDRMSG_LEN = 8
 const IFA_ADDRESS = 1
 const IFA_LOCAL = 2
+const IFA_FLAGS = 8
 const READ: ReadonlySet<number> = new Set([IFA_ADDRESS, IFA_LOCAL])
 
 export interface Address {
@@ -23,6 +30,10 @@ export interface Address {
   /** 4 or 16 bytes. */
   readonly bytes: Uint8Array
   readonly prefixLength: number
+  /** RT_SCOPE_*: 0 universe, 253 link, 254 host. */
+  readonly scope: number
+  /** IFA_F_*. */
+  readonly flags: number
 }
 
 /** The address of a RTM_NEWADDR or RTM_DELADDR. Throws on what is none. */
@@ -33,8 +44,29 @@ export const parseAddress = (message: NetlinkMessage): Address => {
   const version = data.family === AF_INET ? 4 : data.family === AF_INET6 ? 6 : undefined
   if (!bytes || version === undefined || bytes.length !== (version === 4 ? 4 : 16))
     throw new Error('an address message without address')
-  return { ifindex: data.index ?? 0, version, bytes: Uint8Array.from(bytes), prefixLength: data.prefixlen ?? 0 }
+  return {
+    ifindex: data.index ?? 0,
+    version,
+    bytes: Uint8Array.from(bytes),
+    prefixLength: data.prefixlen ?? 0,
+    scope: message.data[3]!,
+    flags: allFlags(message.data),
+  }
 }
+
+/** The header has the lower eight of them only. */
+const allFlags = (data: Buffer): number => {
+  for (const { type, data: value } of attributes(data.subarray(IFADDRMSG_LEN)))
+    if (type === IFA_FLAGS && value.length >= 4) return value.readUInt32LE(0)
+  return data[2]!
+}
+
+export const isAddressMessage = (message: NetlinkMessage): boolean =>
+  (message.type === RTM_NEWADDR || message.type === RTM_DELADDR) &&
+  (message.data[0] === AF_INET || message.data[0] === AF_INET6)
+
+export const addressDumpPayload = (): Buffer =>
+  payloadOf((out) => rt.formatAddressMessage({ kind: 'address', data: {}, attrs: {} }, out))
 
 /** '192.0.2.1/24' or '2001:db8::1/64'. Throws a RangeError that says what was expected. */
 export const parseCidr = (text: string): { version: 4 | 6; bytes: Buffer; prefixLength: number } => {
@@ -94,7 +126,7 @@ export const dumpAddresses = async (socket: NetlinkSocket): Promise<Address[]> =
   const addresses: Address[] = []
   await socket.dump(
     RTM_GETADDR,
-    payloadOf((out) => rt.formatAddressMessage({ kind: 'address', data: {}, attrs: {} }, out)),
+    addressDumpPayload(),
     (message) => addresses.push(parseAddress(message)),
     () => {
       addresses.length = 0

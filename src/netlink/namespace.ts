@@ -1,12 +1,13 @@
 /**
- * One network namespace in use: one socket, the mirrors of its tables, and operations on its links and addresses. Main thread. Later families
- * (routes, rules, neighbours) become further mirrors on the same socket.
+ * One network namespace in use: one socket, the mirrors of its tables, and operations on its links and addresses. Main thread. Further mirrors (routes,
+ * rules, neighbours) attach to the same socket.
  *
  * A netlink socket keeps its namespace alive after `ip netns del`; so the directory of names is watched, and the socket of a name that is gone is closed: who
  * follows links there hears that they went.
  */
 import { type FSWatcher, statSync, watch } from 'node:fs'
 import { addAddress, deleteAddress } from './address.ts'
+import type { NetlinkMessage } from './codec.ts'
 import { getLink, isLinkMessage, type Link, type LinkChange, RTNLGRP_LINK, setLink } from './link.ts'
 import { LinkMonitor } from './link-monitor.ts'
 import { NetlinkSocket } from './socket.ts'
@@ -21,10 +22,22 @@ export interface NamespaceOptions {
   /** Name of `ip netns`; absent: the process's own. */
   readonly netns?: string
   readonly rcvbuf?: number
+  /** RTNLGRP_* that mirrors to be attached need, besides that of links. */
+  readonly groups?: readonly number[]
   /** Failures of what nobody awaits: a dump after an overrun, a callback that throws. */
   readonly onError: (error: Error) => void
   /** The name was deleted, or given to another namespace, or the socket failed. The object is closed then and its links are reported as removed. Called once. */
   readonly onGone?: () => void
+}
+
+/** Keeps another table by the news of the namespace's socket. None of its calls may throw. */
+export interface NamespaceMirror {
+  /** Any message of a joined group, those of links too, after the links have been brought up to date. Its data is valid only during the call. */
+  message(message: NetlinkMessage): void
+  /** News were lost. */
+  overrun(): void
+  /** The namespace is gone. */
+  clear(): void
 }
 
 export class Namespace {
@@ -33,18 +46,23 @@ export class Namespace {
   readonly links: LinkMonitor
   readonly #onGone: () => void
   #watcher: FSWatcher | undefined
+  readonly #mirrors = new Set<NamespaceMirror>()
   #gone = false
 
   private constructor(options: NamespaceOptions) {
     this.name = options.netns
     this.#onGone = options.onGone ?? (() => {})
-    this.socket = new NetlinkSocket({ groups: [RTNLGRP_LINK], rcvbuf: 4 << 20, ...options })
+    this.socket = new NetlinkSocket({ rcvbuf: 4 << 20, ...options, groups: [RTNLGRP_LINK, ...(options.groups ?? [])] })
     this.links = new LinkMonitor(this.socket, options.onError, options.timers)
     this.socket.listen({
       message: (message) => {
         if (isLinkMessage(message)) this.links.message(message)
+        for (const mirror of this.#mirrors) mirror.message(message)
       },
-      overrun: () => void this.links.overrun(),
+      overrun: () => {
+        void this.links.overrun()
+        for (const mirror of this.#mirrors) mirror.overrun()
+      },
       failed: (error) => {
         options.onError(error)
         this.#leave()
@@ -63,6 +81,12 @@ export class Namespace {
       throw error
     }
     return namespace
+  }
+
+  /** Whoever attaches dumps its table first thing afterwards. Returns how to end it. */
+  attach(mirror: NamespaceMirror): () => void {
+    this.#mirrors.add(mirror)
+    return () => this.#mirrors.delete(mirror)
   }
 
   /** By name or ifindex, asked of the kernel. Rejects with NetlinkError ENODEV. */
@@ -103,6 +127,7 @@ export class Namespace {
     if (this.#gone) return
     this.close()
     this.links.clear()
+    for (const mirror of this.#mirrors) mirror.clear()
     this.#onGone()
   }
 }

@@ -38,6 +38,8 @@ test('what is asked for reads back; no broadcast address for /31', () => {
     version: 4,
     bytes: Uint8Array.of(192, 0, 2, 1),
     prefixLength: 24,
+    scope: 0,
+    flags: 0,
   })
   socket.close()
   const other = createSocket()
