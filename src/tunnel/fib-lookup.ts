@@ -126,8 +126,10 @@ const inTable = (
   table: number,
   query: FibQuery,
 ): Outcome | { error: NoRoute; length: number } => {
-  for (const run of state.routes.covering(version, table, query.dst))
+  for (const run of state.routes.covering(version, table, query.dst)) {
+    let second: Taken | undefined
     for (const { route } of run) {
+      if (second && second.route.priority !== route.priority) break
       if (version === 4 && route.tos !== 0 && (route.tos & 0xfc) !== ((query.tos ?? 0) & 0xfc)) continue
       if (route.from && !(query.src && covers(route.from.bytes, route.from.length, query.src))) continue
       if (route.type === 'throw') return undefined
@@ -135,9 +137,14 @@ const inTable = (
         return { error: route.type, length: route.length }
       const hops = hopsOf(state, route)
       if (hops === 'blackhole') return { error: 'blackhole', length: route.length }
+      if (hops.length === 0) continue
       const there = query.oif === undefined ? hops : hops.filter((hop) => hop.oif === query.oif)
       if (there.length > 0) return { route, hops: there }
+      // Having a source, IPv6 prefers the given link among routes of one metric, but does not insist on it.
+      if (version === 6 && query.src) second ??= { route, hops }
     }
+    if (second) return second
+  }
   return undefined
 }
 
@@ -223,16 +230,11 @@ export const lookupRoute = (state: FibState, query: FibQuery): FibResult => {
   if ((dst.length !== 4 && dst.length !== 16) || (src && src.length !== dst.length))
     throw new RangeError('addresses of 4 or of 16 bytes expected')
   const version = dst.length === 4 ? 4 : 6
-  if (oif !== undefined && !state.link(oif)?.up) return none('no-link')
+  const insists = oif !== undefined && (version === 4 || !src)
+  if (insists && !state.link(oif)?.up) return none('no-link')
   if (version === 4 && src && iif === undefined && !isLocal(state.addresses, state, src)) return none('not-local')
   const taken = byRules(state, version, query)
   if (typeof taken === 'object') return found(state, taken, query)
   if (version === 4 && oif !== undefined && iif === undefined) return onLink(state, oif, query)
-  // IPv6 prefers a given link, but insists on it only for want of a source.
-  if (version === 6 && oif !== undefined && src && taken === 'no-route') {
-    const { oif: _, ...anywhere } = query
-    const other = byRules(state, 6, anywhere)
-    if (typeof other === 'object') return found(state, other, query)
-  }
   return none(taken)
 }
