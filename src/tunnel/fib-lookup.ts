@@ -119,6 +119,8 @@ const hopsOf = (state: FibState, route: Route): readonly NextHop[] | 'blackhole'
   return hops
 }
 
+const REFUSALS: ReadonlySet<RouteType> = new Set(['blackhole', 'unreachable', 'prohibit'])
+
 /** One table. Undefined: look on in the next rule's. */
 const inTable = (
   state: FibState,
@@ -126,22 +128,26 @@ const inTable = (
   table: number,
   query: FibQuery,
 ): Outcome | { error: NoRoute; length: number } => {
+  const { oif } = query
+  const insists = oif !== undefined && (version === 4 || !query.src)
   for (const run of state.routes.covering(version, table, query.dst)) {
     let second: Taken | undefined
     for (const { route } of run) {
       if (second && second.route.priority !== route.priority) break
       if (version === 4 && route.tos !== 0 && (route.tos & 0xfc) !== ((query.tos ?? 0) & 0xfc)) continue
       if (route.from && !(query.src && covers(route.from.bytes, route.from.length, query.src))) continue
-      if (route.type === 'throw') return undefined
-      if (route.type === 'blackhole' || route.type === 'unreachable' || route.type === 'prohibit')
-        return { error: route.type, length: route.length }
+      if (route.type === 'throw' || REFUSALS.has(route.type)) {
+        // In IPv6 these are routes through lo, which a packet bound to another link passes by.
+        if (version === 6 && insists && oif !== LOOPBACK) continue
+        return route.type === 'throw' ? undefined : { error: route.type as NoRoute, length: route.length }
+      }
       const hops = hopsOf(state, route)
       if (hops === 'blackhole') return { error: 'blackhole', length: route.length }
       if (hops.length === 0) continue
-      const there = query.oif === undefined ? hops : hops.filter((hop) => hop.oif === query.oif)
-      if (there.length > 0) return { route, hops: there }
-      // Having a source, IPv6 prefers the given link among routes of one metric, but does not insist on it.
-      if (version === 6 && query.src) second ??= { route, hops }
+      const there = oif === undefined ? hops : hops.filter((hop) => hop.oif === oif)
+      // Having a source, IPv6 prefers a route of the given link among those of one metric, whole sets among them.
+      if (there.length > 0) return { route, hops: insists ? there : hops }
+      if (!insists) second ??= { route, hops }
     }
     if (second) return second
   }
