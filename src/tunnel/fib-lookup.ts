@@ -68,7 +68,7 @@ export interface FibState {
 }
 
 type Taken = { readonly route: Route; readonly hops: readonly NextHop[] }
-type Outcome = Taken | NoRoute | undefined
+type Refusal = { readonly error: NoRoute; readonly length: number }
 
 const none = (why: NoRoute): FibResult => ({ type: 'none', why })
 const inPrefix = (prefix: RulePrefix | undefined, address: Uint8Array | undefined): boolean =>
@@ -98,11 +98,11 @@ const matches = (state: FibState, rule: Rule, query: FibQuery): boolean => {
 const hopsOf = (state: FibState, route: Route): readonly NextHop[] | 'blackhole' => {
   const alive = (hop: NextHop): boolean => {
     const link = state.link(hop.oif)
-    // Local addresses outlive their link's going down, in IPv4.
+    // Local addresses of IPv4 outlive their link's going down; those of IPv6 may be given to a link that is down.
     return (
       (hop.flags & RTNH_F_DEAD) === 0 &&
       link !== undefined &&
-      (link.up || (route.version === 4 && route.scope === SCOPE_HOST))
+      (link.up || (route.version === 4 ? route.scope === SCOPE_HOST : route.type === 'local'))
     )
   }
   if (route.nexthopId === 0) return route.nexthops.filter(alive)
@@ -122,24 +122,21 @@ const hopsOf = (state: FibState, route: Route): readonly NextHop[] | 'blackhole'
 const REFUSALS: ReadonlySet<RouteType> = new Set(['blackhole', 'unreachable', 'prohibit'])
 
 /** One table. Undefined: look on in the next rule's. */
-const inTable = (
-  state: FibState,
-  version: 4 | 6,
-  table: number,
-  query: FibQuery,
-): Outcome | { error: NoRoute; length: number } => {
+const inTable = (state: FibState, version: 4 | 6, table: number, query: FibQuery): Taken | Refusal | undefined => {
   const { oif } = query
   const insists = oif !== undefined && (version === 4 || !query.src)
   for (const run of state.routes.covering(version, table, query.dst)) {
-    let second: Taken | undefined
+    let second: { readonly priority: number; readonly outcome: Taken | Refusal | undefined } | undefined
     for (const { route } of run) {
-      if (second && second.route.priority !== route.priority) break
+      if (second && second.priority !== route.priority) break
       if (version === 4 && route.tos !== 0 && (route.tos & 0xfc) !== ((query.tos ?? 0) & 0xfc)) continue
       if (route.from && !(query.src && covers(route.from.bytes, route.from.length, query.src))) continue
       if (route.type === 'throw' || REFUSALS.has(route.type)) {
-        // In IPv6 these are routes through lo, which a packet bound to another link passes by.
-        if (version === 6 && insists && oif !== LOOPBACK) continue
-        return route.type === 'throw' ? undefined : { error: route.type as NoRoute, length: route.length }
+        // In IPv6 these are routes through lo: a packet bound to another link passes by, one that prefers another looks on.
+        const refusal = route.type === 'throw' ? undefined : { error: route.type as NoRoute, length: route.length }
+        if (version === 4 || oif === undefined || oif === LOOPBACK) return refusal
+        if (!insists) second ??= { priority: route.priority, outcome: refusal }
+        continue
       }
       const hops = hopsOf(state, route)
       if (hops === 'blackhole') return { error: 'blackhole', length: route.length }
@@ -147,9 +144,9 @@ const inTable = (
       const there = oif === undefined ? hops : hops.filter((hop) => hop.oif === oif)
       // Having a source, IPv6 prefers a route of the given link among those of one metric, whole sets among them.
       if (there.length > 0) return { route, hops: insists ? there : hops }
-      if (!insists) second ??= { route, hops }
+      if (!insists) second ??= { priority: route.priority, outcome: { route, hops } }
     }
-    if (second) return second
+    if (second) return second.outcome
   }
   return undefined
 }
@@ -170,12 +167,12 @@ const byRules = (state: FibState, version: 4 | 6, query: FibQuery): Taken | NoRo
     if (rule.action !== 'table') return rule.action
     const outcome = inTable(state, version, rule.table, query)
     if (outcome === undefined) continue
-    if (typeof outcome === 'object' && 'error' in outcome) {
+    if ('error' in outcome) {
       // IPv6 holds even a refusal back; IPv4 only what leads somewhere.
       if (version === 6 && outcome.length <= rule.suppressLength) continue
       return outcome.error
     }
-    if (typeof outcome === 'object' && outcome.route.length <= rule.suppressLength) continue
+    if (outcome.route.length <= rule.suppressLength) continue
     return outcome
   }
   return 'no-route'

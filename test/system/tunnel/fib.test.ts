@@ -19,9 +19,9 @@ const table = fc.constantFrom('main', 'main', '100', '200', '1000')
 const metric = fc.constantFrom('', ' metric 5', ' metric 50')
 const tos = fc.constantFrom('', '', '', ' tos 0x10')
 
-/** Destinations that nest, so that the longest prefix matters. */
+/** Destinations that nest, so that the longest prefix matters. Among several IPv4 default routes the kernel goes by neighbours, which the mirror does not: none here. */
 const prefix4 = fc
-  .tuple(fc.constantFrom('172.16', '172.17'), fc.constantFrom(0, 1, 128), fc.constantFrom(0, 12, 16, 17, 24, 25, 32))
+  .tuple(fc.constantFrom('172.16', '172.17'), fc.constantFrom(0, 1, 128), fc.constantFrom(1, 12, 16, 17, 24, 25, 32))
   .map(([net, host, length]) => {
     const value =
       ((Number(net.split('.')[0]) << 24) |
