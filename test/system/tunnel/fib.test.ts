@@ -29,7 +29,7 @@ const prefix4 = fc
         (host << 8) |
         (length > 24 ? host : 0)) >>>
       0
-    const masked = length === 0 ? 0 : (value & (0xffffffff << (32 - length))) >>> 0
+    const masked = (value & (0xffffffff << (32 - length))) >>> 0
     return `${[24, 16, 8, 0].map((shift) => (masked >>> shift) & 255).join('.')}/${length}`
   })
 const prefix6 = fc.constantFrom(
