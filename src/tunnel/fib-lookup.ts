@@ -233,8 +233,8 @@ export const lookupRoute = (state: FibState, query: FibQuery): FibResult => {
   if ((dst.length !== 4 && dst.length !== 16) || (src && src.length !== dst.length))
     throw new RangeError('addresses of 4 or of 16 bytes expected')
   const version = dst.length === 4 ? 4 : 6
-  const insists = oif !== undefined && (version === 4 || !src)
-  if (insists && !state.link(oif)?.up) return none('no-link')
+  // In IPv6 an address of a link that is down can be reached all the same.
+  if (version === 4 && oif !== undefined && !state.link(oif)?.up) return none('no-link')
   if (version === 4 && src && iif === undefined && !isLocal(state.addresses, state, src)) return none('not-local')
   const taken = byRules(state, version, query)
   if (typeof taken === 'object') return found(state, taken, query)

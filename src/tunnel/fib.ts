@@ -16,7 +16,7 @@ import {
   RTNLGRP_IPV4_IFADDR,
   RTNLGRP_IPV6_IFADDR,
 } from '../netlink/address.ts'
-import type { NetlinkMessage } from '../netlink/codec.ts'
+import { type NetlinkMessage, NLM_F_REPLACE } from '../netlink/codec.ts'
 import type { Link } from '../netlink/link.ts'
 import type { LinkEvent } from '../netlink/link-monitor.ts'
 import type { Namespace } from '../netlink/namespace.ts'
@@ -243,6 +243,8 @@ export class Fib {
     if (applied === 'changed') this.#routeChanged(route)
     // We disagree about what was there.
     else if (applied === 'gone') this.#resync.confirm(this.#routeTables)
+    // Which of several routes of one metric it has replaced, IPv6 does not say.
+    if (route.version === 6 && (message.flags & NLM_F_REPLACE) !== 0) this.#resync.confirm(this.#routeTables)
   }
 
   #addressNews(message: NetlinkMessage): void {
