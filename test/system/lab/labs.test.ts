@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { afterAll, describe, expect, it } from 'vitest'
-import { must, run } from '../kit/process.ts'
+import { must, type Running, run } from '../kit/process.ts'
 import { Testbed } from '../kit/testbed.ts'
 
 const bed = new Testbed()
@@ -97,4 +97,41 @@ describe('a lab that is', () => {
       await must(['ip', 'netns', 'del', 'l2-vm2'])
     }
   })
+})
+
+it('tapswitch lab run hands a signal on and ends after its lab', async () => {
+  const lab = bed.start(['node', 'dist/cli/tapswitch.js', 'lab', 'run', 'vlan'])
+  await lab.until(/a10 -> 10\.3\.10\.2/, 60_000)
+  expect((await lab.stop('SIGTERM', 60_000)).code).toBe(143)
+  expect(await remains('vlan')).toEqual([])
+})
+
+describe('the demo', () => {
+  /** Its first lab is up and has begun to ping; a group of its own, as a terminal's job is. */
+  const begun = async (): Promise<Running> => {
+    const demo = bed.start(['setsid', 'scripts/demo'])
+    await demo.until(/a10 -> 10\.3\.10\.2/, 60_000)
+    expect((await remains('vlan')).length).toBeGreaterThan(5)
+    return demo
+  }
+
+  it.each([
+    ['SIGINT', 'its group, as Ctrl-C does', -1, 130],
+    ['SIGTERM', 'its group', -1, 143],
+    ['SIGTERM', 'itself alone', 1, 143],
+    ['SIGHUP', 'itself alone', 1, 143],
+  ] as const)(
+    'ended by %s to %s takes its lab along and starts no other',
+    async (signal, _, whom, status) => {
+      const demo = await begun()
+      process.kill(whom * demo.pid, signal)
+      const { code, stdout, stderr } = await demo.exited
+      expect({ code, stderr }).toEqual({ code: status, stderr: '' })
+      expect(stdout).not.toMatch(/lab l2|demo: /)
+      // But the dead, whom others must bury.
+      expect((await run(['pgrep', '-a', '-g', String(demo.pid), '-r', 'D,I,R,S,T'])).stdout).toBe('')
+      for (const lab of LABS) expect(await remains(lab)).toEqual([])
+    },
+    60_000,
+  )
 })
