@@ -239,7 +239,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   }
 
   #goUp(slot: number, no: number): void {
-    if (this.#uplink.frame(slot, no)) this.#add(EC_UP, 1)
+    if (this.#uplink.frame(slot)) this.#add(EC_UP, 1)
     else this.#drop(slot, no, RING_FULL)
   }
 
@@ -258,7 +258,12 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
 
   #hold(slot: number, index: number): void {
     const wide = this.#isWide(slot)
-    if (this.#heldCount === MAX_HELD || (wide && this.#heldBig >= this.#shared.arena.big * HELD_BIG)) {
+    // Each keeps its place on the way up, so that none is lost if it must go there after all.
+    if (
+      this.#heldCount === MAX_HELD ||
+      (wide && this.#heldBig >= this.#shared.arena.big * HELD_BIG) ||
+      !this.#uplink.reserve(slot)
+    ) {
       this.#letGo(true)
       this.#goUp(slot, this.#meta[slot * META_WORDS + M_PORT]!)
       this.#arming.again()
@@ -284,9 +289,13 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
       }
       if (this.#isWide(slot)) this.#heldBig--
       if (state === RULE_ACTIVE) {
+        this.#uplink.cancel(slot)
         extractFrame(this.#shared.arena, slot, this.#key)
         this.#hit(slot, index)
-      } else this.#goUp(slot, this.#meta[m + M_PORT]!)
+      } else {
+        this.#uplink.reserved(slot)
+        this.#add(EC_UP, 1)
+      }
     }
     this.#heldCount = kept
     this.#shared.counters[EC_HELD] = kept

@@ -82,7 +82,7 @@ describe('two tiers', () => {
   })
 
   it('does not let a new rule overtake frames on the slow road', async () => {
-    await open()
+    await open({ small: 1024, big: 256 })
     const id = putFlow(world.dpif, portMatch(1), output(2))
     await world.settle()
     world.pauseDatapath(true)
@@ -167,6 +167,24 @@ describe('two tiers', () => {
     expect(got.length + lost).toBe(550)
     expect([...got].sort((x, y) => x - y)).toEqual(got)
     expect(world.eswitch('nic0').ruleActive(id)).toBe(true)
+  })
+
+  it('has room on the way up for every frame that it holds, of several ports, when their rules go', async () => {
+    await open({ small: 512, big: 512 })
+    const ids = [1, 2].map((port) => putFlow(world.dpif, portMatch(port), output(3 - port)))
+    await world.settle()
+    world.pauseDatapath(true)
+    for (const id of ids) offload(id)
+    await world.settle()
+    for (const port of [1, 2]) send(port, 0, 400)
+    await world.settle()
+    expect(world.core('nic0').held).toBeGreaterThan(100)
+    for (const id of ids) world.eswitch('nic0').ruleDel(id)
+    await world.settle()
+    world.pauseDatapath(false)
+    await world.settle()
+    expect([sent(1), sent(2)]).toEqual([range(0, 400), range(0, 400)])
+    expect([world.drops(1), world.drops(2)]).toEqual([{}, {}])
   })
 
   it('lets held frames of a rule that is removed go up, in order', async () => {
