@@ -21,6 +21,7 @@ import { MAX_PORTS } from '../port/contract.ts'
 import { dropIndex } from '../port/drop.ts'
 import { FlowAccount } from '../port/flow-account.ts'
 import { Intake, type IntakeHost } from '../port/intake.ts'
+import { STALL_MS } from '../port/link.ts'
 import { Outputs } from '../port/outputs.ts'
 import { countDrop } from '../port/stats.ts'
 import { BATCH } from '../port/thread-status.ts'
@@ -63,11 +64,6 @@ const MAX_HELD = 512
 const HELD_BIG = 0.25
 const COMMANDS_A_ROUND = 256
 const SORT_EVERY_MS = 1000
-/**
- * For so long a port is not read because its share of the way up is in use. Its frames wait in the TAP's queue, which slows their sender down without a
- * loss. Then it is read again and what misses is dropped: a datapath that stands still must not hold up what rules carry.
- */
-const STALL_MS = 20
 /** Frames for which there must be room before a stalled port is read again. */
 const STALL_ROOM = 8
 /** Rule index of a held slot. */
