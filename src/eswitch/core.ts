@@ -24,7 +24,7 @@ import { Intake, type IntakeHost } from '../port/intake.ts'
 import { STALL_MS } from '../port/link.ts'
 import { Outputs } from '../port/outputs.ts'
 import { countDrop } from '../port/stats.ts'
-import { BATCH } from '../port/thread-status.ts'
+import { BATCH, STATUS_BEAT } from '../port/thread-status.ts'
 import { Arming } from './arming.ts'
 import type { EswitchControl, EswitchEvent, EswitchPortOpen } from './control.ts'
 import { RULE_ACTIONS, RULE_DEL, RULE_GONE, RULE_PUT } from './control.ts'
@@ -179,6 +179,8 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     if (port === undefined) return false
     const room = this.#room(no)
     if (room === 0) return this.#stall(no)
+    // A round over many busy ports may be long; it is no hang.
+    Atomics.add(this.#shared.status, STATUS_BEAT, 1)
     const n = port.rx(this.pool, no, this.#batch, room)
     if (n > 0) {
       this.#add(EC_FRAMES, n)

@@ -471,6 +471,61 @@ describe('loss of a worker', () => {
     expect(nic.state).toBe('running')
   })
 
+  it('is taken for hung after half a second without a beat, seen in more than one look', async () => {
+    await open()
+    const nic = world.eswitch('nic0')
+    nic.check()
+    world.thread('nic0').hung = true
+    world.clock.advance(250)
+    nic.check()
+    expect(nic.state).toBe('running')
+    world.clock.advance(250)
+    nic.check()
+    expect([nic.state, nic.lastLoss]).toEqual(['restarting', 'no heartbeat for 500 ms'])
+    await world.settle()
+    world.clock.advance(1000)
+    await world.settle()
+    expect(nic.state).toBe('running')
+  })
+
+  it('that does not end leaves its TAPs to nobody, and holds nothing else up', async () => {
+    await open()
+    const nic = world.eswitch('nic0')
+    putFlow(world.dpif, portMatch(1), output(2))
+    await world.settle()
+    let end = (): void => {}
+    world.thread('nic0').endsAfter = new Promise((resolve) => {
+      end = resolve
+    })
+    world.kill('nic0')
+    world.thread('nic0').hung = true
+    send(1, 0, 10)
+    await world.settle()
+    world.clock.advance(2000)
+    await world.settle()
+    expect([nic.state, nic.lastLoss]).toEqual([
+      'restarting',
+      'killed by the test; its thread has not ended within 2000 ms',
+    ])
+    expect([world.port(1).waiting, sent(2)]).toEqual([10, []])
+    await world.addVf(5, 'vf5', 'nic0')
+    const removal = nic.portDel(2).catch((error: Error) => error.message)
+    await world.settle()
+    world.clock.advance(2000)
+    expect(await world.run(removal)).toMatch(/does not end/)
+    expect(nic.hasPort(2)).toBe(true)
+    end()
+    await world.settle()
+    expect(sent(2)).toEqual(range(0, 10))
+    world.clock.advance(1000)
+    await world.settle()
+    expect(nic.state).toBe('running')
+    send(1, 10, 20)
+    await world.settle()
+    expect(sent(2)).toEqual(range(0, 20))
+    await world.run(nic.portDel(2))
+  })
+
   it('adds and removes ports while there is no worker', async () => {
     await open()
     world.kill('nic0')
