@@ -28,15 +28,13 @@ const remains = async (lab: string): Promise<string[]> => {
   ]
 }
 
-describe.each(LABS)('lab %s', (lab) => {
-  it('meets all its expectations and leaves nothing', async () => {
-    const { code, stdout, stderr } = await run([`lab/${lab}/run`], { timeout: 110_000 })
-    expect(stdout + stderr).toMatch(new RegExp(`lab ${lab}: PASS \\(\\d+ expectations\\)\n$`))
-    expect(stdout).not.toContain('FAIL')
-    expect(code).toBe(0)
-    expect(await remains(lab)).toEqual([])
-  }, 120_000)
-})
+it('lab l2 meets all its expectations and leaves nothing', async () => {
+  const { code, stdout, stderr } = await run(['lab/l2/run'], { timeout: 110_000 })
+  expect(stdout + stderr).toMatch(/lab l2: PASS \(\d+ expectations\)\n$/)
+  expect(stdout).not.toContain('FAIL')
+  expect(code).toBe(0)
+  expect(await remains('l2')).toEqual([])
+}, 120_000)
 
 describe('a lab that is', () => {
   it.each(['SIGINT', 'SIGTERM'] as const)('interrupted by %s leaves nothing', async (signal) => {
@@ -61,6 +59,9 @@ describe('a lab that is', () => {
 
   it('kept can be entered and asked, stands while others are swept, and is replaced by a second run', async () => {
     const first = await must(['lab/vlan/run', '--keep'], { timeout: 110_000 })
+    // The whole of lab vlan; a run without --keep would show nothing more of it.
+    expect(first).toMatch(/lab vlan: PASS \(\d+ expectations\)\n$/)
+    expect(first).not.toContain('FAIL')
     expect(first).toContain('enter a guest:    sudo ip netns exec vlan-a10 bash')
     await must(['scripts/sweep'])
     expect(await must(['ip', 'netns', 'exec', 'vlan-a10', 'ping', '-c', '1', '-W', '2', '10.3.10.2'])).toContain(
