@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { K_IN_PORT } from '../../../src/flow/key.ts'
+import { K_IN_PORT, K_NW } from '../../../src/flow/key.ts'
 import { answerAll, flowMatch, output, portMatch, putFlow } from './flows.ts'
 import { numbered, numberOf } from './frames.ts'
 import { World, type WorldOptions } from './harness.ts'
@@ -238,6 +238,52 @@ describe('two tiers', () => {
       nic.rulePut({ id: 99, match: { key: portMatch(1).key, mask: new Int32Array(80) }, actions: [] }),
     ).toThrow(/in_port/)
   })
+
+  it.each([true, false])(
+    'keeps the order of a microflow whose frames hit different flows; both offloaded: %s',
+    async (both) => {
+      await open({ small: 1024 })
+      // A microflow does not tell the TTL, a flow may.
+      const withTtl = (ttl: number) => {
+        const match = flowMatch(1, 0)
+        match.mask[K_NW] = 0xff00
+        match.key[K_NW] = ttl << 8
+        return match
+      }
+      const ids = [64, 63].map((ttl) => putFlow(world.dpif, withTtl(ttl), output(2)))
+      await world.settle()
+      let n = 0
+      const sendMixed = (count: number): void => {
+        for (const end = n + count; n < end; n++) {
+          const frame = numbered(0, n)
+          frame[22] = n % 3 === 0 ? 63 : 64
+          world.port(1).inject(frame)
+        }
+      }
+      sendMixed(20)
+      world.step()
+      offload(ids[0]!)
+      for (let round = 0; round < 60; round++) {
+        world.pauseDatapath(round % 3 === 0)
+        sendMixed(7)
+        world.step()
+        if (both && round === 20) offload(ids[1]!)
+        if (round === 40) world.eswitch('nic0').ruleDel(ids[0]!)
+      }
+      world.pauseDatapath(false)
+      await world.settle()
+      expect(sent(2)).toEqual(range(0, n))
+      // And once nothing of it is above any more, its rules carry it.
+      if (!both) return
+      offload(ids[0]!)
+      await world.settle()
+      const before = frames()
+      sendMixed(100)
+      await world.settle()
+      expect(frames()).toBe(before)
+      expect(sent(2)).toEqual(range(0, n))
+    },
+  )
 
   it('leaves frames in the queue of their port while the datapath is behind, and loses none', async () => {
     await open()
