@@ -30,6 +30,9 @@ lab_begin() {
     esac
     shift
   done
+  # Before anything is made that cleaning up would miss.
+  trap 'exit 130' INT
+  trap 'exit 143' TERM HUP
   set_up_switch
   mkdir -p "$ledgers"
   exec 9>"$ledgers/.lock-lab-$lab"
@@ -40,11 +43,9 @@ lab_begin() {
   # The control socket is named in the switch's own configuration.
   export TAPSWITCH_CONTROL
   TAPSWITCH_CONTROL=$(sed -n 's/^control: *//p' "$lab_folder/switch.yaml")
-  lab_log=$(mktemp "${TMPDIR:-/tmp}/tapswitch-lab-$lab.XXXXXX")
-  trap lab_cleanup EXIT
-  trap 'exit 130' INT
-  trap 'exit 143' TERM HUP
   ledger_open "lab-$lab"
+  trap lab_cleanup EXIT
+  lab_log=${TAPSWITCH_CONTROL%.ctl}.log
   ledger_note file "$lab_log"
 }
 

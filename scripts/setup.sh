@@ -127,6 +127,24 @@ build_typescript() {
   as_owner touch "$top/dist/.built"
 }
 
+# For scripts of long parts: a part that `in_reach` runs is in the background, so that a signal is heard at once and not after it. The part is then
+# told to end, and its clearing up awaited.
+in_reach() {
+  "$@" &
+  wait "$!"
+}
+end_by_signal() {
+  local pid
+  trap '' INT TERM HUP
+  for pid in $(jobs -pr); do kill -TERM "$pid" 2>/dev/null; done
+  wait
+  exit "$1"
+}
+heed_signals() {
+  trap 'end_by_signal 130' INT
+  trap 'end_by_signal 143' TERM HUP
+}
+
 # What it takes to run the switch and the lab.
 set_up_switch() {
   need_root

@@ -23,10 +23,11 @@ export const listLabs = (json: boolean): void => {
     )
 }
 
-/** Runs lab/NAME/run with `args`; its exit status becomes ours. */
+/** Runs lab/NAME/run with `args`; its exit status becomes ours. A signal to end is the lab's, which clears up first. */
 export const runLab = async (name: string, args: readonly string[]): Promise<void> => {
   if (!names().includes(name)) throw new Error(`no lab ${name}; there are: ${names().join(', ')}`)
   const child = spawn(`${LAB}/${name}/run`, args, { stdio: 'inherit' })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => child.kill(signal))
   process.exitCode = await new Promise<number>((resolve, reject) => {
     child.once('error', reject)
     child.once('exit', (code) => resolve(code ?? 1))

@@ -70,7 +70,9 @@ export const bridgePortSchema = z.strictObject({
   offloads: offloads.default('best'),
   persist: z.boolean().default(false),
   ...vlanOptions,
-  options: z.record(z.string(), z.union([z.string(), z.number(), z.boolean()])).default({}),
+  options: z
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean()], 'a text, a number, or true or false expected'))
+    .default({}),
 })
 
 export const bridgeSchema = z.strictObject({
@@ -84,19 +86,29 @@ export const bridgeSchema = z.strictObject({
     .optional(),
   ports: z.record(interfaceName, bridgePortSchema.nullable()).default({}),
   flows: z.array(z.string()).optional(),
-  'mac-aging': z.number().int().min(1).max(3600, 'seconds, 1..3600 expected').default(300),
-  'mac-table-size': z.number().int().min(10).max(1_000_000).default(8192),
+  'mac-aging': z.number().int().min(1, 'seconds, 1..3600 expected').max(3600, 'seconds, 1..3600 expected').default(300),
+  'mac-table-size': z
+    .number()
+    .int()
+    .min(10, 'addresses, 10..1000000 expected')
+    .max(1_000_000, 'addresses, 10..1000000 expected')
+    .default(8192),
   'forward-bpdu': z.boolean().default(false),
 })
 
 export const configSchema = z.strictObject({
-  control: z.string().startsWith('/', 'an absolute path of a socket expected'),
+  control: z.string('an absolute path of a socket expected').startsWith('/', 'an absolute path of a socket expected'),
   eswitches: z.record(interfaceName, eswitchSchema).default({}),
   bridges: z.record(bridgeName, bridgeSchema).default({}),
   offload: z.strictObject({ enabled: z.boolean().default(true) }).default({ enabled: true }),
   datapath: z
     .strictObject({
-      'flow-limit': z.number().int().min(1).max(1_000_000).default(200_000),
+      'flow-limit': z
+        .number()
+        .int()
+        .min(1, 'flows, 1..1000000 expected')
+        .max(1_000_000, 'flows, 1..1000000 expected')
+        .default(200_000),
       'max-idle': z.number().int().min(500, 'milliseconds, at least 500 expected').default(10_000),
     })
     .default({ 'flow-limit': 200_000, 'max-idle': 10_000 }),

@@ -9,8 +9,8 @@
  * Everything here is called by the main thread and applied by the worker later, in the order of the calls: a flow put before an `upcallDone` is
  * there when the packet is answered. `barrier()` tells when all of it has been applied.
  *
- * Foreign slots: a frame that came up from an eswitch stays in that eswitch's slot only within the datapath's batch or in the ring back to it. Upcalls, and frames
- * for another NIC, are copied into slots of the datapath. So when an eswitch worker dies, all its slots are free after its rings are drained.
+ * Foreign slots: a frame that came up from an eswitch stays in that eswitch's slot only within the datapath's batch, in the rings, and in the queue behind the ring up, where it
+ * waits for room below. Upcalls, and frames for another NIC, are copied into slots of the datapath. So when an eswitch worker dies, all its slots are free after its rings and that queue are drained.
  */
 import type { Match } from '../flow/key.ts'
 import type { OdpAction } from '../flow/odp.ts'

@@ -2,7 +2,8 @@
  * Tier 2: looks frames up, runs their flow's actions, asks tier 1 about those that no flow matches. Runs in one thread; the worker (worker.ts) and the
  * pipeline tests drive it round by round.
  *
- * Read contract.ts first, then waiting.ts (order and bounds of what waits for tier 1) and link.ts (frames from and to eswitches).
+ * Read contract.ts first, then waiting.ts (order and bounds of what waits for tier 1), link.ts (frames from and to eswitches) and pace.ts (no more
+ * in than can go out).
  */
 import { FlowCache } from '../flow/cache.ts'
 import {
@@ -15,6 +16,7 @@ import {
 } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey } from '../flow/key.ts'
+import { microflow } from '../flow/microflow.ts'
 import { ReplyRing } from '../lib/reply-ring.ts'
 import { HEADROOM, M_LEN, M_OWNER, M_PORT, M_RECIRC_ID, META_WORDS, SlotPool, SMALL_SIZE } from '../packet/slot.ts'
 import { MAX_PORTS } from '../port/contract.ts'
@@ -27,7 +29,7 @@ import { BATCH } from '../port/thread-status.ts'
 import { CommandReader } from './commands.ts'
 import type { DatapathControl, DatapathEvent, PortOpen } from './control.ts'
 import { EswitchLink, type LinkHandler } from './link.ts'
-import { microflow } from './order.ts'
+import { Pace } from './pace.ts'
 import { REPLY_RETURN, REPLY_UPCALL } from './records.ts'
 import {
   C_CACHE_HITS,
@@ -93,6 +95,8 @@ export class Datapath implements ExecuteSink, LinkHandler {
   readonly #replies: ReplyRing
   readonly #commands: CommandReader
   readonly #links: EswitchLink[] = []
+  readonly #pace: Pace
+  #turn = 0
   /** By owner. */
   readonly #linkOf: (EswitchLink | undefined)[] = []
   /** By port number: partition of the eswitch that a representor stands for, -1 for other ports. */
@@ -115,6 +119,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
     this.#executor = new Executor(shared.arena, this)
     this.#outputs = new Outputs(shared.arena, shared.portStats, (slot) => this.#dispose(slot))
     this.#intake = new Intake(host, this.#outputs, (no) => host.post({ type: 'port-dead', no }))
+    this.#pace = new Pace(this.#links, this.#intake)
     this.#waiting = new Waiting(shared.arena.meta, limits)
     this.#replies = new ReplyRing(shared.replies, () => host.post({ type: 'bell' }))
     this.#commands = new CommandReader(shared.commands, {
@@ -136,19 +141,21 @@ export class Datapath implements ExecuteSink, LinkHandler {
 
   round(now: number, ready: Int32Array, n: number): boolean {
     this.#now = now
+    this.#pace.now = now
     let busy = this.#replies.flushBacklog()
+    for (let i = 0; i < this.#links.length; i++) if (this.#links[i]!.fetch()) busy = true
     if (this.#commands.drain()) busy = true
     this.#outputs.flush()
+    // Who comes first takes the room: in turn.
+    this.#turn = (this.#turn + 1) & 0xffff
+    const portsFirst = (this.#turn & 1) !== 0
+    if (portsFirst && this.#receiveAll(ready, n)) busy = true
     for (let i = 0; i < this.#links.length; i++) {
-      if (!this.#links[i]!.drain(this)) continue
+      if (!this.#links[((this.#turn >> 1) + i) % this.#links.length]!.run(this, this.#pace.room)) continue
       busy = true
       this.#outputs.flush()
     }
-    for (let i = 0; i < n; i++) {
-      if (!this.#receive(ready[i]!)) continue
-      busy = true
-      this.#outputs.flush()
-    }
+    if (!portsFirst && this.#receiveAll(ready, n)) busy = true
     for (let i = 0; i < this.#links.length; i++) this.#links[i]!.publish()
     this.#replies.publish()
     if (busy) this.#publishCounters()
@@ -159,7 +166,9 @@ export class Datapath implements ExecuteSink, LinkHandler {
     return busy
   }
 
+  /** False also while something waits for room, which is looked for every millisecond then (port/thread.ts). */
   sleep(): boolean {
+    if (this.#pace.waiting) return false
     if (!this.#commands.ring.sleep()) return false
     for (let i = 0; i < this.#links.length; i++) {
       if (this.#links[i]!.sleep()) continue
@@ -176,10 +185,27 @@ export class Datapath implements ExecuteSink, LinkHandler {
 
   // --- frames in ---
 
+  #receiveAll(ready: Int32Array, n: number): boolean {
+    let busy = false
+    for (let no = this.#pace.next(); no >= 0; no = this.#pace.next()) {
+      if (!this.#receive(no)) continue
+      busy = true
+      this.#outputs.flush()
+    }
+    for (let i = 0; i < n; i++) {
+      if (!this.#receive(ready[i]!)) continue
+      busy = true
+      this.#outputs.flush()
+    }
+    return busy
+  }
+
   #receive(no: number): boolean {
     const port = this.#outputs.port(no)
     if (port === undefined) return false
-    const n = port.rx(this.pool, no, this.#batch, BATCH)
+    const room = this.#pace.room()
+    if (room === 0) return this.#pace.pause(no)
+    const n = port.rx(this.pool, no, this.#batch, room)
     if (this.#outputs.isDown(no)) for (let i = 0; i < n; i++) this.#drop(this.#batch[i]!, PORT_DOWN)
     else for (let i = 0; i < n; i++) this.#arrive(this.#batch[i]!)
     if (n > 0) return true
@@ -490,6 +516,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
 
   #release(no: number): void {
     this.#intake.unwatch(no)
+    this.#pace.forget(no)
     this.#outputs.remove(no)
   }
 
@@ -499,7 +526,10 @@ export class Datapath implements ExecuteSink, LinkHandler {
     this.#linkOf[owner] = undefined
     this.#links.splice(this.#links.indexOf(link), 1)
     for (let no = 0; no < MAX_PORTS; no++) if (this.#eswitchOf[no] === owner) this.#waiting.dropGrace(no)
-    while (link.drain(this)) this.#outputs.flush()
+    while (link.fetch() || link.waiting) {
+      link.run(this, () => BATCH)
+      this.#outputs.flush()
+    }
     link.reclaim((slot) => this.#drop(slot, WORKER_GONE))
   }
 }

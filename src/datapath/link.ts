@@ -1,6 +1,9 @@
 /**
  * The datapath's end of one eswitch: takes frames and returned slots from the up ring, sends frames and the eswitch's own slots down (port/link.ts).
  * Knows which of the datapath's slots the eswitch holds, so that none is lost with a worker that dies.
+ *
+ * What comes up is taken in two steps. `fetch` empties the ring: returned slots are free at once, frames and markers queue up here. `run` handles those, for as long
+ * as there is room for them below. So a frame that must wait for room never stands in front of the return that makes it.
  */
 import { RingConsumer, type RingMemory, RingProducer } from '../lib/ring.ts'
 import { BIG_SIZE, M_SIZE, META_WORDS, type SlotPool } from '../packet/slot.ts'
@@ -10,11 +13,15 @@ import {
   DOWN_TX,
   LINK_RECORD,
   LINK_SHARE,
+  linkRingWords,
+  STALL_MS,
   UP_FRAME,
-  UP_MARKER,
   UP_RETURN,
 } from '../port/link.ts'
 import { BATCH } from '../port/thread-status.ts'
+
+/** Records taken from the ring in one round: a batch of frames, and the returns of another one. */
+const FETCH = 2 * BATCH
 
 /** Where what comes up goes. */
 export interface LinkHandler {
@@ -36,6 +43,12 @@ export class EswitchLink {
   #lentSmall = 0
   #lentBig = 0
   #wrote = false
+  /** Frames and markers fetched and not yet handled: head and operand, a queue. */
+  readonly #queue: Int32Array
+  #oldest = 0
+  #queued = 0
+  /** Since when there is no room; -1: there is. */
+  #tightSince = -1
 
   /** `signal` wakes the eswitch's worker. */
   constructor(owner: number, up: RingMemory, down: RingMemory, pool: SlotPool, signal: () => void) {
@@ -47,35 +60,80 @@ export class EswitchLink {
     const { small, big } = pool.arena
     this.#lent = new Uint8Array(small + big)
     this.#first = pool.owner * (small + big)
+    // As many records as the ring: all slots and markers that can be on their way.
+    this.#queue = new Int32Array(linkRingWords(pool.arena))
   }
 
-  /** Handles at most BATCH records. True if there was one. */
-  drain(handler: LinkHandler, max = BATCH): boolean {
+  /** Takes records from the ring, a bounded number. True if there was one. */
+  fetch(): boolean {
     const words = this.#up.words
+    const queue = this.#queue
     let n = 0
-    for (; n < max; n++) {
+    for (; n < FETCH && this.#queued + 2 <= queue.length; n++) {
       const at = this.#up.next()
       if (at < 0) break
-      const operand = words[at + 1]!
-      switch (words[at]! & 0xff) {
-        case UP_FRAME:
-          handler.frameUp(operand, words[at]! >>> 8)
-          break
-        case UP_RETURN:
-          this.#back(operand)
-          break
-        case UP_MARKER:
-          handler.markerUp(this, words[at]! >>> 8, operand)
+      const head = words[at]!
+      if ((head & 0xff) === UP_RETURN) {
+        this.#back(words[at + 1]!)
+        continue
       }
+      const to = (this.#oldest + this.#queued) & (queue.length - 1)
+      queue[to] = head
+      queue[to + 1] = words[at + 1]!
+      this.#queued += 2
     }
     if (n > 0) this.#up.release()
     return n > 0
   }
 
+  /** Handles at most BATCH of the frames and markers fetched, none any more when `room` gives 0. True if there was one. */
+  run(handler: LinkHandler, room: () => number): boolean {
+    const queue = this.#queue
+    let n = 0
+    for (; n < BATCH && this.#queued > 0; n++) {
+      const head = queue[this.#oldest]!
+      const frame = (head & 0xff) === UP_FRAME
+      if (frame && room() === 0) break
+      const operand = queue[this.#oldest + 1]!
+      this.#oldest = (this.#oldest + 2) & (queue.length - 1)
+      this.#queued -= 2
+      if (frame) handler.frameUp(operand, head >>> 8)
+      else handler.markerUp(this, head >>> 8, operand)
+    }
+    return n > 0
+  }
+
+  /** True if `run` has something to do, or will have when there is room. */
+  get waiting(): boolean {
+    return this.#queued > 0
+  }
+
+  /**
+   * Frames of whatever size that may go down now in slots of the datapath. Without a limit when there has been no room for STALL_MS: an eswitch that stands still must
+   * not hold up everything else; what goes to it is dropped then.
+   */
+  room(now: number): number {
+    const { small, big } = this.#pool.arena
+    const n = Math.min(
+      Math.floor(small * LINK_SHARE) - this.#lentSmall,
+      Math.floor(big * LINK_SHARE) - this.#lentBig,
+      // Frames from elsewhere are copied into slots, and a small one takes a big slot when there is no other.
+      this.#pool.bigFree,
+    )
+    if (n > 0) {
+      this.#tightSince = -1
+      return n
+    }
+    if (this.#tightSince < 0) this.#tightSince = now
+    return now - this.#tightSince < STALL_MS ? 0 : BATCH
+  }
+
   /** True if one more of the datapath's slots may go to this eswitch. */
   mayLend(slot: number): boolean {
     const { small, big } = this.#pool.arena
-    return this.#isBig(slot) ? this.#lentBig < big * LINK_SHARE : this.#lentSmall < small * LINK_SHARE
+    return this.#isBig(slot)
+      ? this.#lentBig < Math.floor(big * LINK_SHARE)
+      : this.#lentSmall < Math.floor(small * LINK_SHARE)
   }
 
   /** Sends a slot of the datapath (see mayLend) or of this eswitch out of `port`. False when the ring is full. */

@@ -57,11 +57,16 @@ export class Arming {
     if (this.#more[port] !== 0) this.#start(port)
   }
 
-  #require(index: number): void {
-    const port = this.#port[index]!
-    this.#needs[index] = this.#seq[port]! + 1
+  /** Sees to it that a marker of the port follows what has gone up by now. Returns its number. */
+  request(port: number): number {
+    const needed = this.#seq[port]! + 1
     if (this.#under[port] !== 0) this.#more[port] = 1
     else this.#start(port)
+    return needed
+  }
+
+  #require(index: number): void {
+    this.#needs[index] = this.request(this.#port[index]!)
   }
 
   #start(port: number): void {

@@ -62,7 +62,14 @@ interface Incarnation {
 
 type Request = EswitchControl extends infer C ? (C extends { seq: number } ? Omit<C, 'seq'> : never) : never
 
-const HANG_MS = 1500
+/**
+ * A worker beats at least ten times a second, idle or not (thread-status.ts), and with every batch that it reads, so that no amount of work keeps it from beating for
+ * more than some 30 ms. This leaves it five beats: as much as a machine with more threads than cores may keep one of them waiting. A false alarm costs a moment without
+ * offload and no frame.
+ */
+const HANG_MS = 500
+/** For so long a worker may take to end after it was told to. Only a thread stuck in a system call needs more. */
+const END_MS = 2000
 const FIRST_BACKOFF_MS = 100
 const MAX_BACKOFF_MS = 10_000
 /** A worker that lived so long was healthy: the next restart is at once. */
@@ -93,8 +100,11 @@ export class EswitchClient implements Eswitch {
   /** Why the last worker was lost. */
   lastLoss = ''
   #lastBeat = 0
-  #lastBeatAt = 0
+  /** Milliseconds without a beat, as far as main has looked on. */
+  #silent = 0
   #lastCheckAt = 0
+  /** The thread of a worker that was told to end and does not. It may still use descriptors. */
+  #stuck: Promise<void> | undefined
   #portDead: (no: number) => void = () => {}
   /** Changes of the set of ports and of the worker's life happen one after the other. */
   #chain: Promise<void> = Promise.resolve()
@@ -133,7 +143,7 @@ export class EswitchClient implements Eswitch {
     })
   }
 
-  /** Ends the worker for good; its ports are let go. */
+  /** Ends the worker for good; its ports are let go. Rejects when its thread does not end, which may still use their descriptors then. */
   async stop(): Promise<void> {
     const life = this.#life
     this.#life = undefined
@@ -145,8 +155,9 @@ export class EswitchClient implements Eswitch {
         Atomics.store(life.shared.status, STATUS_STOP, 1)
         life.thread.wake()
         this.#failRequests(life, 'stopped')
-        await life.thread.terminate()
+        await this.#ends(life)
       }
+      if (this.#stuck && !(await this.#inTime(this.#stuck))) throw this.#stuckError()
       if (was === 'stopped') return
       for (const no of this.#ports.keys()) await this.#o.datapath.release(no)
       await this.#o.datapath.detachEswitch(this.#o.datapath.eswitchOwner(this.name), [])
@@ -174,15 +185,18 @@ export class EswitchClient implements Eswitch {
     const life = this.#life
     const now = this.#o.clock.now()
     const hangMs = this.#o.hangMs ?? HANG_MS
-    // A pause of main itself says nothing about the worker.
-    const paused = now - this.#lastCheckAt > hangMs / 2
+    // A pause of main, which may be one of the whole machine, says nothing about the worker: it has until the next look to beat.
+    const passed = Math.min(now - this.#lastCheckAt, hangMs / 2)
     this.#lastCheckAt = now
     if (life === undefined || this.#state !== 'running') return
     const beat = Atomics.load(life.shared.status, STATUS_BEAT)
-    if (beat !== this.#lastBeat || paused) {
+    if (beat !== this.#lastBeat) {
       this.#lastBeat = beat
-      this.#lastBeatAt = now
-    } else if (now - this.#lastBeatAt >= hangMs) this.#lose(life, `no heartbeat for ${now - this.#lastBeatAt} ms`)
+      this.#silent = 0
+      return
+    }
+    this.#silent += passed
+    if (this.#silent >= hangMs) this.#lose(life, `no heartbeat for ${this.#silent} ms`)
   }
 
   async #startLife(): Promise<void> {
@@ -204,7 +218,7 @@ export class EswitchClient implements Eswitch {
     }
     life.replies.sleep()
     this.#life = life
-    this.#lastBeatAt = life.startedAt
+    this.#silent = 0
     await datapath.attachEswitch(owner, shared.up, shared.down, thread.eventfd)
     for (const port of this.#ports.values()) await this.#handOver(life, port)
   }
@@ -231,13 +245,44 @@ export class EswitchClient implements Eswitch {
     const age = this.#o.clock.now() - life.startedAt
     this.#backoff = age >= HEALTHY_MS ? 0 : Math.min(MAX_BACKOFF_MS, Math.max(FIRST_BACKOFF_MS, this.#backoff * 2))
     void this.#serial(async () => {
-      await life.thread.terminate()
-      if (this.#state === 'stopped') return
-      const owner = this.#o.datapath.eswitchOwner(this.name)
-      await this.#o.datapath.detachEswitch(owner, [...this.#ports.values()])
-      const after = this.#o.after ?? ((ms, task) => void setTimeout(task, ms).unref())
-      after(this.#backoff, () => this.#restart())
+      if (await this.#ends(life)) await this.#replace()
+      else void life.thread.terminate().then(() => this.#serial(() => this.#replace()))
     })
+  }
+
+  /**
+   * Ends the worker's thread. False when it has not ended in time: it is stuck in the kernel, and may read and write its descriptors when it comes out. So nobody else
+   * polls them before it is gone (two threads would take each other's frames), and frames wait in the TAPs; but everything else goes on.
+   */
+  async #ends(life: Incarnation): Promise<boolean> {
+    const ended = life.thread.terminate()
+    this.#stuck = ended
+    void ended.then(() => {
+      if (this.#stuck === ended) this.#stuck = undefined
+    })
+    if (await this.#inTime(ended)) return true
+    this.lastLoss += `; its thread has not ended within ${END_MS} ms`
+    return false
+  }
+
+  #inTime(ended: Promise<void>): Promise<boolean> {
+    return Promise.race([
+      ended.then(() => true),
+      new Promise<boolean>((resolve) => this.#after(END_MS, () => resolve(false))),
+    ])
+  }
+
+  #after(ms: number, task: () => void): void {
+    const after = this.#o.after ?? ((ms, task) => void setTimeout(task, ms).unref())
+    after(ms, task)
+  }
+
+  /** The worker is gone: tier 2 takes over, and a new one is started later. */
+  async #replace(): Promise<void> {
+    if (this.#state === 'stopped') return
+    const owner = this.#o.datapath.eswitchOwner(this.name)
+    await this.#o.datapath.detachEswitch(owner, [...this.#ports.values()])
+    this.#after(this.#backoff, () => this.#restart())
   }
 
   #restart(): void {
@@ -297,10 +342,12 @@ export class EswitchClient implements Eswitch {
     })
   }
 
-  /** Takes it away. Resolves when nobody uses the descriptor any more. Its rules are the caller's to remove. */
+  /** Takes it away. Resolves when nobody uses the descriptor any more; rejects when a worker that does not end may. Its rules are the caller's to remove. */
   portDel(no: number): Promise<void> {
     return this.#serial(async () => {
-      if (!this.#ports.delete(no)) return
+      if (!this.#ports.has(no)) return
+      if (this.#stuck && !(await this.#inTime(this.#stuck))) throw this.#stuckError()
+      this.#ports.delete(no)
       if (this.#life) await this.#request(this.#life, { type: 'port-del', no }).catch(() => {})
       await this.#o.datapath.release(no)
     })
@@ -343,6 +390,10 @@ export class EswitchClient implements Eswitch {
       life.thread.post({ ...request, seq } as EswitchControl)
       life.thread.wake()
     })
+  }
+
+  #stuckError(): Error {
+    return new Error(`eswitch ${this.name}: its worker's thread does not end and may use descriptors still`)
   }
 
   #failRequests(life: Incarnation, why: string): void {

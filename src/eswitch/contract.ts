@@ -36,16 +36,22 @@ export interface Eswitch {
   readonly ruleCount: number
   readonly capacity: number
 
-  /** Inserts, or replaces atomically (same id). 'full' when the table has no room, 'down' when the worker is not running: nothing is changed then. */
+  /**
+   * Inserts, or replaces (same id). With the same match only the actions change, atomically: the rule stays active and its statistics go on. With another match the old rule is
+   * removed and the new one armed, its statistics from zero. 'full' when the table has no room, 'down' when the worker is not running: nothing is changed then.
+   */
   rulePut(rule: EswitchRule): 'ok' | 'full' | 'down'
   /** Removes; `gone` is called when no frame can use the rule any more, with its final statistics (also when the worker died meanwhile). */
   ruleDel(id: number, gone?: (final: FlowStats) => void): void
-  /** Statistics of a rule since it was put; false when there is none. */
+  /** Statistics of a rule since it was put; of one that was lost with its worker, its last ones, until the next worker runs or `ruleDel`. False when there is none. */
   ruleStats(id: number, out: FlowStats): boolean
   /** True once the rule is active. */
   ruleActive(id: number): boolean
   ruleIds(): Iterable<number>
 
-  /** Calls back on every change of `state`. When the worker is lost all rules are gone, before the call, their last statistics are kept for `lost`. */
+  /**
+   * Calls back on every change of `state`. When the worker is lost all rules are gone before the call with 'restarting': `ruleIds` has none, `ruleStats` still answers for
+   * them, to be read in the call at the latest in that with 'running'.
+   */
   onState(listener: (state: EswitchState) => void): void
 }

@@ -13,6 +13,7 @@ import {
 } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey, K_IN_PORT } from '../flow/key.ts'
+import { microflow } from '../flow/microflow.ts'
 import { readFlowRecord } from '../flow/program-record.ts'
 import { ReplyRing } from '../lib/reply-ring.ts'
 import { RingConsumer } from '../lib/ring.ts'
@@ -21,10 +22,12 @@ import { MAX_PORTS } from '../port/contract.ts'
 import { dropIndex } from '../port/drop.ts'
 import { FlowAccount } from '../port/flow-account.ts'
 import { Intake, type IntakeHost } from '../port/intake.ts'
+import { STALL_MS } from '../port/link.ts'
 import { Outputs } from '../port/outputs.ts'
 import { countDrop } from '../port/stats.ts'
-import { BATCH } from '../port/thread-status.ts'
+import { BATCH, STATUS_BEAT } from '../port/thread-status.ts'
 import { Arming } from './arming.ts'
+import { Behind } from './behind.ts'
 import type { EswitchControl, EswitchEvent, EswitchPortOpen } from './control.ts'
 import { RULE_ACTIONS, RULE_DEL, RULE_GONE, RULE_PUT } from './control.ts'
 import {
@@ -63,15 +66,11 @@ const MAX_HELD = 512
 const HELD_BIG = 0.25
 const COMMANDS_A_ROUND = 256
 const SORT_EVERY_MS = 1000
-/**
- * For so long a port is not read because its share of the way up is in use. Its frames wait in the TAP's queue, which slows their sender down without a
- * loss. Then it is read again and what misses is dropped: a datapath that stands still must not hold up what rules carry.
- */
-const STALL_MS = 20
 /** Frames for which there must be room before a stalled port is read again. */
 const STALL_ROOM = 8
-/** Rule index of a held slot. */
+/** Rule index and microflow of a held slot. */
 const U_RULE = M_USER
+const U_ORDER = M_USER + 1
 
 /** What the eswitch needs from its thread. */
 export interface EswitchHost extends IntakeHost<EswitchPortOpen> {
@@ -89,6 +88,10 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   readonly #programs: Int32Array[]
   readonly #state: Uint8Array
   readonly #arming: Arming
+  readonly #behind = new Behind()
+  /** By rule: its ingress port, -1 for none; by port: its rules. */
+  readonly #rulePort: Int32Array
+  readonly #rulesAt = new Int32Array(MAX_PORTS)
   readonly #account: FlowAccount
   readonly #executor: Executor
   readonly #outputs: Outputs
@@ -120,6 +123,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     this.pool = new SlotPool(shared.arena, shared.owner)
     this.#programs = new Array<Int32Array>(rules).fill(NO_ACTIONS)
     this.#state = new Uint8Array(rules)
+    this.#rulePort = new Int32Array(rules).fill(-1)
     this.#account = new FlowAccount(shared.arena, shared.ruleStats, shared.ruleFlags)
     this.#executor = new Executor(shared.arena, this)
     this.#outputs = new Outputs(shared.arena, shared.portStats, (slot) => this.#dispose(slot))
@@ -183,6 +187,8 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     if (port === undefined) return false
     const room = this.#room(no)
     if (room === 0) return this.#stall(no)
+    // A round over many busy ports may be long; it is no hang.
+    Atomics.add(this.#shared.status, STATUS_BEAT, 1)
     const n = port.rx(this.pool, no, this.#batch, room)
     if (n > 0) {
       this.#add(EC_FRAMES, n)
@@ -226,9 +232,36 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   #arrive(slot: number, no: number): void {
     extractFrame(this.#shared.arena, slot, this.#key)
     const index = this.#cache.lookup(this.#key)
-    if (index < 0) this.#goUp(slot, no)
-    else if (this.#state[index] === RULE_ACTIVE) this.#hit(slot, index)
-    else this.#hold(slot, index)
+    if (index < 0) this.#miss(slot, no)
+    else if (this.#state[index] === RULE_ACTIVE && this.#behind.size === 0 && this.#heldCount === 0)
+      this.#hit(slot, index)
+    else this.#hitInOrder(slot, no, index)
+  }
+
+  /** A hit while some frames are under way above, or wait: it may not overtake one of its own microflow. */
+  #hitInOrder(slot: number, no: number, index: number): void {
+    const order = microflow(this.#key)
+    if (this.#state[index] === RULE_ACTIVE && !this.#behind.has(no, order) && !this.#isHeld(order, this.#heldCount))
+      this.#hit(slot, index)
+    else this.#hold(slot, index, order)
+  }
+
+  #miss(slot: number, no: number): void {
+    // Without rules nothing can overtake; and a first rule waits for all that went up before it.
+    if (this.#rulesAt[no] === 0) {
+      this.#goUp(slot, no)
+      return
+    }
+    const order = microflow(this.#key)
+    if (this.#isHeld(order, this.#heldCount)) this.#letGo(true)
+    this.#goUp(slot, no)
+    this.#behind.add(no, order, this.#arming.request(no))
+  }
+
+  /** True if one of the first `n` held frames is of the microflow. */
+  #isHeld(order: number, n: number): boolean {
+    for (let i = 0; i < n; i++) if (this.#meta[this.#held[i]! * META_WORDS + U_ORDER] === order) return true
+    return false
   }
 
   /** Runs a rule on the packet that is in the key. */
@@ -239,7 +272,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   }
 
   #goUp(slot: number, no: number): void {
-    if (this.#uplink.frame(slot, no)) this.#add(EC_UP, 1)
+    if (this.#uplink.frame(slot)) this.#add(EC_UP, 1)
     else this.#drop(slot, no, RING_FULL)
   }
 
@@ -253,40 +286,59 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
 
   markerDown(port: number, seq: number): void {
     this.#arming.answered(port, seq, this.#activate)
+    this.#behind.answered(port, seq)
     if (this.#heldCount > 0) this.#letGo(false)
   }
 
-  #hold(slot: number, index: number): void {
+  #hold(slot: number, index: number, order: number): void {
     const wide = this.#isWide(slot)
-    if (this.#heldCount === MAX_HELD || (wide && this.#heldBig >= this.#shared.arena.big * HELD_BIG)) {
+    // Each keeps its place on the way up, so that none is lost if it must go there after all.
+    if (
+      this.#heldCount === MAX_HELD ||
+      (wide && this.#heldBig >= this.#shared.arena.big * HELD_BIG) ||
+      !this.#uplink.reserve(slot)
+    ) {
       this.#letGo(true)
-      this.#goUp(slot, this.#meta[slot * META_WORDS + M_PORT]!)
+      const no = this.#meta[slot * META_WORDS + M_PORT]!
+      this.#goUp(slot, no)
+      this.#behind.add(no, order, this.#arming.request(no))
       this.#arming.again()
       return
     }
     this.#meta[slot * META_WORDS + U_RULE] = index
+    this.#meta[slot * META_WORDS + U_ORDER] = order
     this.#held[this.#heldCount++] = slot
     if (wide) this.#heldBig++
     this.#shared.counters[EC_HELD] = this.#heldCount
   }
 
-  /** Sends held frames on, in order: by their rule if it is active, up if it is gone, and up in any case if `all`. The others stay. */
+  /**
+   * Sends held frames on, in order: by their rule if it is active, up if it is gone, and up in any case if `all`. Those stay whose rule is not active yet, or
+   * whose microflow has frames above or before them.
+   */
   #letGo(all: boolean): void {
     let kept = 0
     for (let i = 0; i < this.#heldCount; i++) {
       const slot = this.#held[i]!
       const m = slot * META_WORDS
       const index = this.#meta[m + U_RULE]!
-      const state = this.#state[index]!
-      if (state === RULE_ARMED && !all) {
+      const order = this.#meta[m + U_ORDER]!
+      const no = this.#meta[m + M_PORT]!
+      const waits = this.#state[index] === RULE_ARMED || this.#behind.has(no, order) || this.#isHeld(order, kept)
+      if (waits && !all && this.#state[index] !== RULE_NONE) {
         this.#held[kept++] = slot
         continue
       }
       if (this.#isWide(slot)) this.#heldBig--
-      if (state === RULE_ACTIVE) {
+      if (this.#state[index] === RULE_ACTIVE && !waits) {
+        this.#uplink.cancel(slot)
         extractFrame(this.#shared.arena, slot, this.#key)
         this.#hit(slot, index)
-      } else this.#goUp(slot, this.#meta[m + M_PORT]!)
+      } else {
+        this.#uplink.reserved(slot)
+        this.#add(EC_UP, 1)
+        this.#behind.add(no, order, this.#arming.request(no))
+      }
     }
     this.#heldCount = kept
     this.#shared.counters[EC_HELD] = kept
@@ -305,6 +357,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
           this.#programs[index] = readFlowRecord(words, at + 2, this.#ruleMask, this.#ruleKey)
           this.#cache.put(index, this.#ruleMask, this.#ruleKey)
           this.#setState(index, RULE_ARMED)
+          this.#countRule(index, this.#ruleKey[K_IN_PORT]!)
           this.#arming.arm(index, this.#ruleKey[K_IN_PORT]!)
           break
         case RULE_ACTIONS:
@@ -315,6 +368,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
           this.#programs[index] = NO_ACTIONS
           this.#arming.disarm(index)
           this.#setState(index, RULE_NONE)
+          this.#countRule(index, -1)
           if (this.#heldCount > 0) this.#letGo(false)
           this.#replies.push(RULE_GONE, index)
       }
@@ -322,6 +376,14 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     if (n > 0) this.#commands.release()
     this.#shared.counters[EC_MARKERS] = this.#arming.sent
     return n > 0
+  }
+
+  /** `port` -1: the rule is gone. */
+  #countRule(index: number, port: number): void {
+    const before = this.#rulePort[index]!
+    if (before >= 0) this.#rulesAt[before] = this.#rulesAt[before]! - 1
+    if (port >= 0) this.#rulesAt[port] = this.#rulesAt[port]! + 1
+    this.#rulePort[index] = port
   }
 
   #setState(index: number, state: number): void {
@@ -402,6 +464,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
         break
       case 'port-del':
         this.#intake.unwatch(no)
+        this.#behind.forget(no)
         this.#stalledSince[no] = 0
         if (this.#stalled.includes(no)) this.#stalled.splice(this.#stalled.indexOf(no), 1)
         this.#outputs.forget(no)

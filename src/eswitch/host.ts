@@ -29,7 +29,7 @@ export interface EswitchThread {
   readonly eventfd: number
   post(message: EswitchControl): void
   wake(): void
-  /** Ends the worker, whatever it does. Resolves when it can touch no memory any more. */
+  /** Ends the worker, whatever it does. Resolves when it can touch no memory and no descriptor any more; called again, at the same time. */
   terminate(): Promise<void>
 }
 

@@ -32,7 +32,7 @@ export class Uplink {
   readonly #pool: SlotPool
   readonly #meta: Int32Array
   readonly #signal: () => void
-  /** Own slots that are up, by port number: small, big. */
+  /** Own slots that are up or have their place there, by port number: small, big. */
   readonly #away = new Int32Array(MAX_PORTS * 2)
   #awaySmall = 0
   #awayBig = 0
@@ -47,24 +47,45 @@ export class Uplink {
     this.#signal = signal
   }
 
-  /** Sends an own slot up as a miss of `port`. False when its share is used up; the slot stays the caller's. */
-  frame(slot: number, port: number): boolean {
-    if (this.#share(port, this.#isBig(slot)) <= 0) return false
-    if (!this.#write(UP_FRAME | (port << 8), slot)) return false
+  /** Sends an own slot up as a miss of its port (M_PORT). False when that one's share is used up; the slot stays the caller's. */
+  frame(slot: number): boolean {
+    if (!this.reserve(slot)) return false
+    this.reserved(slot)
+    return true
+  }
+
+  /** Counts an own slot as one that is up, for `reserved` or `cancel` later. False when the share of its port is used up. */
+  reserve(slot: number): boolean {
+    if (this.#share(this.#meta[slot * META_WORDS + M_PORT]!, this.#isBig(slot)) === 0) return false
     this.#count(slot, 1)
     return true
   }
 
-  /** Frames of `port`, of whatever size, that can go up now. */
-  room(port: number): number {
-    return Math.max(0, Math.min(this.#share(port, false), this.#share(port, true)))
+  /** Sends a slot up that has its place. The ring has room for all of them. */
+  reserved(slot: number): void {
+    if (!this.#write(UP_FRAME | (this.#meta[slot * META_WORDS + M_PORT]! << 8), slot))
+      throw new Error('ring to the datapath has no room for slots that it was made for')
   }
 
-  /** Slots of a class that `port` may send up. It shrinks as the room fills up: one busy port gets half of it, and leaves the other half to who comes. */
+  /** The slot will not go up. */
+  cancel(slot: number): void {
+    this.#count(slot, -1)
+  }
+
+  /** Frames of `port`, of whatever size, that can go up now: so many calls of `frame` or `reserve` succeed. */
+  room(port: number): number {
+    return Math.min(this.#share(port, false), this.#share(port, true))
+  }
+
+  /**
+   * Slots of a class that `port` may still send up. A port may have as many up as places are left free for all: a busy one gets half, and leaves the other half to
+   * who comes. Each slot that it sends takes one from what is free and adds one to what it has, so the distance between the two shrinks by two.
+   */
   #share(port: number, wide: boolean): number {
     const { small, big } = this.#pool.arena
-    const free = (wide ? big : small) * LINK_SHARE - (wide ? this.#awayBig : this.#awaySmall)
-    return free <= 0 ? 0 : Math.max(MIN_SHARE, free) - this.#away[port * 2 + (wide ? 1 : 0)]!
+    const free = Math.floor((wide ? big : small) * LINK_SHARE) - (wide ? this.#awayBig : this.#awaySmall)
+    const has = this.#away[port * 2 + (wide ? 1 : 0)]!
+    return Math.max(0, Math.min(free, Math.max(Math.ceil((free - has) / 2), MIN_SHARE - has)))
   }
 
   /** Gives a slot of the datapath back. The ring has room for all of them. */

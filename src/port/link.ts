@@ -34,3 +34,9 @@ export const linkRingWords = (arena: Arena): number => {
 
 /** The part of its slots (by class) that a thread lets the other one hold: the rest is for its own work. */
 export const LINK_SHARE = 0.5
+
+/**
+ * For so long a thread leaves frames where they are (in a TAP's queue, in a ring) because the other one has no room for them. That slows their sender down without a
+ * loss. Then they are taken again and what finds no room is dropped: a thread that stands still must not hold up what others carry.
+ */
+export const STALL_MS = 20

@@ -1,7 +1,7 @@
 /** What main and a worker tell each other without a message. */
 
 /** Indices in a worker's shared status words (Int32Array). */
-/** Raised every round; at least ten times a second while the worker lives. */
+/** Raised every round, and more often in long ones; at least ten times a second while the worker lives. */
 export const STATUS_BEAT = 0
 /** Main asks the worker to end. */
 export const STATUS_STOP = 1

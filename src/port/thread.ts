@@ -11,7 +11,7 @@ import { STATUS_BEAT, STATUS_HANG, STATUS_PAUSE, STATUS_STOP } from './thread-st
 export interface LoopTier {
   /** One round: commands and rings. `ready[0 .. n)` are port numbers that can be read. True if anything was done. */
   round(now: number, ready: Int32Array, n: number): boolean
-  /** Announces to all producers that the thread is about to wait. False when something has come meanwhile. */
+  /** Announces to all producers that the thread is about to wait. False when something has come meanwhile, or must be looked at again soon. */
   sleep(): boolean
   awake(): void
   /** A rare command, from the message port. */
@@ -34,7 +34,8 @@ export const runLoop = (
   while (Atomics.load(status, STATUS_STOP) === 0) {
     Atomics.add(status, STATUS_BEAT, 1)
     while (Atomics.load(status, STATUS_HANG) !== 0);
-    const asleep = !busy && tier.sleep()
+    const idle = !busy
+    const asleep = idle && tier.sleep()
     const n = poller.wait(asleep ? MAX_WAIT_MS : 0)
     if (asleep) tier.awake()
     if (poller.woken) native.eventfdDrain(eventfd)
@@ -42,7 +43,7 @@ export const runLoop = (
       for (let m = receiveMessageOnPort(port); m !== undefined; m = receiveMessageOnPort(port)) tier.control(m.message)
     }
     busy = tier.round(Math.floor(performance.timeOrigin + performance.now()), poller.ready, n)
-    // Ports that can be read while no slot is free: others must give slots back first.
-    if (!busy && n > 0) Atomics.wait(status, STATUS_PAUSE, 0, 1)
+    // Something can be done only after others have given slots back: ports to be read, or what made the tier refuse to sleep.
+    if (!busy && (n > 0 || (idle && !asleep))) Atomics.wait(status, STATUS_PAUSE, 0, 1)
   }
 }

@@ -24,6 +24,10 @@ const counters = (view: SwitchView): DpifCounters => {
   return out
 }
 
+/** Frames that tier 1 should have answered and never saw, of all ports that there have been. */
+const lost = (view: SwitchView): number =>
+  view.coverage.total('drop_upcall_limit') + view.coverage.total('drop_upcall_park_full')
+
 const typeOf = (view: SwitchView, port: Port): string => {
   if (port.kind === 'patch') return `patch: peer=${port.peer}`
   const dp = view.dpif.port(port.dpPort)
@@ -124,15 +128,16 @@ export const registerDatapathVerbs = (registry: VerbRegistry, view: SwitchView):
   registry.register('dpctl/show', '', 0, 1, () => {
     const c = counters(view)
     const lookups = c.cacheHits + c.flowHits + c.misses
+    const upcallsLost = lost(view)
     const lines = [
       `${view.name}:`,
-      `  lookups: hit:${c.cacheHits + c.flowHits} missed:${c.misses} lost:0`,
+      `  lookups: hit:${c.cacheHits + c.flowHits} missed:${c.misses} lost:${upcallsLost}`,
       `  flows: ${c.flows}`,
       `  masks: hit:${c.maskHits} total:${c.masks} hit/pkt:${(lookups === 0 ? 0 : c.maskHits / lookups).toFixed(2)}`,
       `  cache: hit:${c.cacheHits}`,
     ]
     for (const port of view.dpif.ports()) lines.push(`  port ${port.no}: ${port.name} (${port.kind})`)
-    return { text: `${lines.join('\n')}\n`, json: { ...c, ports: [...view.dpif.ports()] } }
+    return { text: `${lines.join('\n')}\n`, json: { ...c, lost: upcallsLost, ports: [...view.dpif.ports()] } }
   })
 
   registry.register('upcall/show', '', 0, 0, () => {

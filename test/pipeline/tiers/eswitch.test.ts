@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { K_IN_PORT, K_NW } from '../../../src/flow/key.ts'
 import { answerAll, flowMatch, output, portMatch, putFlow } from './flows.ts'
 import { numbered, numberOf } from './frames.ts'
 import { World, type WorldOptions } from './harness.ts'
@@ -82,7 +83,7 @@ describe('two tiers', () => {
   })
 
   it('does not let a new rule overtake frames on the slow road', async () => {
-    await open()
+    await open({ small: 1024, big: 256 })
     const id = putFlow(world.dpif, portMatch(1), output(2))
     await world.settle()
     world.pauseDatapath(true)
@@ -169,6 +170,24 @@ describe('two tiers', () => {
     expect(world.eswitch('nic0').ruleActive(id)).toBe(true)
   })
 
+  it('has room on the way up for every frame that it holds, of several ports, when their rules go', async () => {
+    await open({ small: 512, big: 512 })
+    const ids = [1, 2].map((port) => putFlow(world.dpif, portMatch(port), output(3 - port)))
+    await world.settle()
+    world.pauseDatapath(true)
+    for (const id of ids) offload(id)
+    await world.settle()
+    for (const port of [1, 2]) send(port, 0, 400)
+    await world.settle()
+    expect(world.core('nic0').held).toBeGreaterThan(100)
+    for (const id of ids) world.eswitch('nic0').ruleDel(id)
+    await world.settle()
+    world.pauseDatapath(false)
+    await world.settle()
+    expect([sent(1), sent(2)]).toEqual([range(0, 400), range(0, 400)])
+    expect([world.drops(1), world.drops(2)]).toEqual([{}, {}])
+  })
+
   it('lets held frames of a rule that is removed go up, in order', async () => {
     await open()
     const id = putFlow(world.dpif, portMatch(1), output(2))
@@ -220,6 +239,52 @@ describe('two tiers', () => {
     ).toThrow(/in_port/)
   })
 
+  it.each([true, false])(
+    'keeps the order of a microflow whose frames hit different flows; both offloaded: %s',
+    async (both) => {
+      await open({ small: 1024 })
+      // A microflow does not tell the TTL, a flow may.
+      const withTtl = (ttl: number) => {
+        const match = flowMatch(1, 0)
+        match.mask[K_NW] = 0xff00
+        match.key[K_NW] = ttl << 8
+        return match
+      }
+      const ids = [64, 63].map((ttl) => putFlow(world.dpif, withTtl(ttl), output(2)))
+      await world.settle()
+      let n = 0
+      const sendMixed = (count: number): void => {
+        for (const end = n + count; n < end; n++) {
+          const frame = numbered(0, n)
+          frame[22] = n % 3 === 0 ? 63 : 64
+          world.port(1).inject(frame)
+        }
+      }
+      sendMixed(20)
+      world.step()
+      offload(ids[0]!)
+      for (let round = 0; round < 60; round++) {
+        world.pauseDatapath(round % 3 === 0)
+        sendMixed(7)
+        world.step()
+        if (both && round === 20) offload(ids[1]!)
+        if (round === 40) world.eswitch('nic0').ruleDel(ids[0]!)
+      }
+      world.pauseDatapath(false)
+      await world.settle()
+      expect(sent(2)).toEqual(range(0, n))
+      // And once nothing of it is above any more, its rules carry it.
+      if (!both) return
+      offload(ids[0]!)
+      await world.settle()
+      const before = frames()
+      sendMixed(100)
+      await world.settle()
+      expect(frames()).toBe(before)
+      expect(sent(2)).toEqual(range(0, n))
+    },
+  )
+
   it('leaves frames in the queue of their port while the datapath is behind, and loses none', async () => {
     await open()
     putFlow(world.dpif, portMatch(1), output(2))
@@ -251,6 +316,123 @@ describe('two tiers', () => {
     expect(sent(2)).toEqual(range(0, 1000))
     world.pauseDatapath(false)
     await world.settle()
+  })
+})
+
+describe('the way down', () => {
+  /** 4 and, unless told, 3 send to nic0, which stands still. */
+  const openFull = async (third = 1): Promise<void> => {
+    await open()
+    for (const [from, to] of [
+      [1, 2],
+      [3, third],
+      [4, 1],
+    ] as const)
+      putFlow(world.dpif, portMatch(from), output(to))
+    await world.settle()
+    world.thread('nic0').hung = true
+  }
+
+  it('has no room: frames stay in the TAPs of tier 2, and none is lost', async () => {
+    await openFull()
+    send(4, 0, 2000)
+    await world.settle()
+    expect(world.port(4).waiting).toBeGreaterThan(1800)
+    world.thread('nic0').hung = false
+    await world.settle()
+    expect(sent(1)).toEqual(range(0, 2000))
+    expect(world.drops(1)).toEqual({})
+  })
+
+  it('has no room: frames of another NIC stay in its TAPs, and none is lost', async () => {
+    await openFull()
+    send(3, 0, 2000)
+    await world.settle()
+    expect(world.port(3).waiting).toBeGreaterThan(1800)
+    expect(world.drops(3)).toEqual({})
+    world.thread('nic0').hung = false
+    await world.settle()
+    expect(sent(1)).toEqual(range(0, 2000))
+    expect([world.drops(1), world.drops(3)]).toEqual([{}, {}])
+  })
+
+  it('is shared by who has something to send', async () => {
+    await openFull()
+    send(4, 0, 1000)
+    send(3, 0, 1000, 1)
+    await world.settle()
+    world.thread('nic0').hung = false
+    while (sent(1).length + sent(1, 1).length < 600) world.step()
+    expect(Math.min(sent(1).length, sent(1, 1).length)).toBeGreaterThan(100)
+    await world.settle()
+    expect([sent(1), sent(1, 1)]).toEqual([range(0, 1000), range(0, 1000)])
+  })
+
+  it('does not wait for itself when two NICs send each other all they can', async () => {
+    await open()
+    putFlow(world.dpif, portMatch(1), output(3))
+    putFlow(world.dpif, portMatch(3), output(1))
+    await world.settle()
+    send(1, 0, 2000)
+    send(3, 0, 2000)
+    // Both rings are full of frames before either is answered.
+    world.pauseDatapath(true)
+    await world.settle()
+    world.pauseDatapath(false)
+    await world.settle()
+    expect([sent(3), sent(1)]).toEqual([range(0, 2000), range(0, 2000)])
+    expect([world.drops(1), world.drops(3)]).toEqual([{}, {}])
+  })
+
+  it('holds others up for a moment only when an eswitch stands still', async () => {
+    await openFull(4)
+    send(4, 0, 200)
+    await world.settle()
+    send(3, 0, 500)
+    await world.settle()
+    expect(sent(4)).toEqual([])
+    world.clock.advance(20)
+    await world.settle()
+    expect(sent(4)).toEqual(range(0, 500))
+    expect(world.port(4).waiting).toBe(0)
+    expect(world.drops(1)['ring-full']).toBeGreaterThan(50)
+    world.thread('nic0').hung = false
+    await world.settle()
+    expect(world.drops(1)['ring-full']! + sent(1).length).toBe(200)
+    send(4, 200, 300)
+    await world.settle()
+    expect(sent(1).slice(-100)).toEqual(range(200, 300))
+  })
+
+  it('keeps markers behind the frames that wait, and gives all slots back when a worker is lost meanwhile', async () => {
+    await openFull()
+    send(4, 0, 200)
+    await world.settle()
+    send(3, 0, 30, 1)
+    await world.settle()
+    const flow = [...world.dpif.flows()].find((f) => f.match.key[K_IN_PORT] === 3)!
+    expect(world.eswitch('nic1').rulePut({ id: flow.id, match: flow.match, actions: output(3) })).toBe('ok')
+    await world.settle()
+    expect(world.eswitch('nic1').ruleActive(flow.id)).toBe(false)
+    world.thread('nic0').hung = false
+    await world.settle()
+    expect([sent(1), sent(1, 1)]).toEqual([range(0, 200), range(0, 30)])
+    expect(world.eswitch('nic1').ruleActive(flow.id)).toBe(true)
+    world.eswitch('nic1').ruleDel(flow.id)
+    await world.settle()
+    world.thread('nic0').hung = true
+    send(4, 200, 400)
+    await world.settle()
+    send(3, 30, 60, 2)
+    await world.settle()
+    expect(world.missingSlots()).toMatchObject({ nic1: 30 })
+    world.kill('nic1')
+    await world.settle()
+    world.kill('nic0')
+    await world.settle()
+    world.clock.advance(20_000)
+    await world.settle()
+    expect([world.eswitch('nic0').state, world.eswitch('nic1').state]).toEqual(['running', 'running'])
   })
 })
 
@@ -333,6 +515,61 @@ describe('loss of a worker', () => {
     world.clock.advance(60_000)
     nic.check()
     expect(nic.state).toBe('running')
+  })
+
+  it('is taken for hung after half a second without a beat, seen in more than one look', async () => {
+    await open()
+    const nic = world.eswitch('nic0')
+    nic.check()
+    world.thread('nic0').hung = true
+    world.clock.advance(250)
+    nic.check()
+    expect(nic.state).toBe('running')
+    world.clock.advance(250)
+    nic.check()
+    expect([nic.state, nic.lastLoss]).toEqual(['restarting', 'no heartbeat for 500 ms'])
+    await world.settle()
+    world.clock.advance(1000)
+    await world.settle()
+    expect(nic.state).toBe('running')
+  })
+
+  it('that does not end leaves its TAPs to nobody, and holds nothing else up', async () => {
+    await open()
+    const nic = world.eswitch('nic0')
+    putFlow(world.dpif, portMatch(1), output(2))
+    await world.settle()
+    let end = (): void => {}
+    world.thread('nic0').endsAfter = new Promise((resolve) => {
+      end = resolve
+    })
+    world.kill('nic0')
+    world.thread('nic0').hung = true
+    send(1, 0, 10)
+    await world.settle()
+    world.clock.advance(2000)
+    await world.settle()
+    expect([nic.state, nic.lastLoss]).toEqual([
+      'restarting',
+      'killed by the test; its thread has not ended within 2000 ms',
+    ])
+    expect([world.port(1).waiting, sent(2)]).toEqual([10, []])
+    await world.addVf(5, 'vf5', 'nic0')
+    const removal = nic.portDel(2).catch((error: Error) => error.message)
+    await world.settle()
+    world.clock.advance(2000)
+    expect(await world.run(removal)).toMatch(/does not end/)
+    expect(nic.hasPort(2)).toBe(true)
+    end()
+    await world.settle()
+    expect(sent(2)).toEqual(range(0, 10))
+    world.clock.advance(1000)
+    await world.settle()
+    expect(nic.state).toBe('running')
+    send(1, 10, 20)
+    await world.settle()
+    expect(sent(2)).toEqual(range(0, 20))
+    await world.run(nic.portDel(2))
   })
 
   it('adds and removes ports while there is no worker', async () => {

@@ -76,7 +76,11 @@ class LocalThread implements EswitchThread {
 
   wake(): void {}
 
+  /** Set by a test: a thread that does not end before this. */
+  endsAfter: Promise<void> | undefined
+
   async terminate(): Promise<void> {
+    await this.endsAfter
     this.alive = false
   }
 

@@ -12,16 +12,26 @@ import { type Daemon, TAPSWITCH } from '../kit/daemon.ts'
 import { writePcap } from '../kit/pcap.ts'
 import { ping } from '../kit/ping.ts'
 import { run } from '../kit/process.ts'
-import { type Bed, ip4, startBed } from '../switch/beds.ts'
+import { type Bed, ip4, mac, startBed } from '../switch/beds.ts'
 
 /** The command line as its users and their scripts see it. */
 
 let it_: Bed
 let daemon: Daemon
+/** Resolves when a NIC has taken over vm0's way to vm1. */
+const offloaded = (): Promise<unknown> =>
+  daemon.until(
+    'vm0 -> vm1 is offloaded',
+    () => daemon.flows(),
+    (flows) => flows.some((f) => f.offloaded && f.match.includes(`src=${mac('vm0')},dst=${mac('vm1')}`)),
+  )
+
 beforeAll(async () => {
-  it_ = await startBed()
+  // Every command is a new process: on a slow machine flows would age out before the last one.
+  it_ = await startBed({ datapath: { 'max-idle': 600_000 } })
   daemon = it_.daemon
   for (const to of ['vm1', 'vm2', 'c0', 'fabric'] as const) await ping(it_.guests.vm0, ip4(to), { count: 3 })
+  await offloaded()
 })
 afterAll(() => it_?.bed.close())
 
@@ -209,7 +219,9 @@ describe('text', () => {
   })
 
   it('flows, why, rules, trace', async () => {
+    // Addresses may have been flushed, so they are learned anew.
     await ping(it_.guests.vm0, ip4('vm1'), { count: 3 })
+    await offloaded()
     expect(await daemon.cli('flows', 'type=offloaded')).toMatch(
       /^PACKETS +BYTES +USED +OFFLOADED +MATCH +ACTIONS\n.*yes: nic0/,
     )

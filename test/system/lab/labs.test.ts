@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { afterAll, describe, expect, it } from 'vitest'
-import { must, run } from '../kit/process.ts'
+import { must, type Running, run } from '../kit/process.ts'
 import { Testbed } from '../kit/testbed.ts'
 
 const bed = new Testbed()
@@ -28,15 +28,13 @@ const remains = async (lab: string): Promise<string[]> => {
   ]
 }
 
-describe.each(LABS)('lab %s', (lab) => {
-  it('meets all its expectations and leaves nothing', async () => {
-    const { code, stdout, stderr } = await run([`lab/${lab}/run`], { timeout: 110_000 })
-    expect(stdout + stderr).toMatch(new RegExp(`lab ${lab}: PASS \\(\\d+ expectations\\)\n$`))
-    expect(stdout).not.toContain('FAIL')
-    expect(code).toBe(0)
-    expect(await remains(lab)).toEqual([])
-  }, 120_000)
-})
+it('lab l2 meets all its expectations and leaves nothing', async () => {
+  const { code, stdout, stderr } = await run(['lab/l2/run'], { timeout: 110_000 })
+  expect(stdout + stderr).toMatch(/lab l2: PASS \(\d+ expectations\)\n$/)
+  expect(stdout).not.toContain('FAIL')
+  expect(code).toBe(0)
+  expect(await remains('l2')).toEqual([])
+}, 120_000)
 
 describe('a lab that is', () => {
   it.each(['SIGINT', 'SIGTERM'] as const)('interrupted by %s leaves nothing', async (signal) => {
@@ -61,6 +59,9 @@ describe('a lab that is', () => {
 
   it('kept can be entered and asked, stands while others are swept, and is replaced by a second run', async () => {
     const first = await must(['lab/vlan/run', '--keep'], { timeout: 110_000 })
+    // The whole of lab vlan; a run without --keep would show nothing more of it.
+    expect(first).toMatch(/lab vlan: PASS \(\d+ expectations\)\n$/)
+    expect(first).not.toContain('FAIL')
     expect(first).toContain('enter a guest:    sudo ip netns exec vlan-a10 bash')
     await must(['scripts/sweep'])
     expect(await must(['ip', 'netns', 'exec', 'vlan-a10', 'ping', '-c', '1', '-W', '2', '10.3.10.2'])).toContain(
@@ -97,4 +98,41 @@ describe('a lab that is', () => {
       await must(['ip', 'netns', 'del', 'l2-vm2'])
     }
   })
+})
+
+it('tapswitch lab run hands a signal on and ends after its lab', async () => {
+  const lab = bed.start(['node', 'dist/cli/tapswitch.js', 'lab', 'run', 'vlan'])
+  await lab.until(/a10 -> 10\.3\.10\.2/, 60_000)
+  expect((await lab.stop('SIGTERM', 60_000)).code).toBe(143)
+  expect(await remains('vlan')).toEqual([])
+})
+
+describe('the demo', () => {
+  /** Its first lab is up and has begun to ping; a group of its own, as a terminal's job is. */
+  const begun = async (): Promise<Running> => {
+    const demo = bed.start(['setsid', 'scripts/demo'])
+    await demo.until(/a10 -> 10\.3\.10\.2/, 60_000)
+    expect((await remains('vlan')).length).toBeGreaterThan(5)
+    return demo
+  }
+
+  it.each([
+    ['SIGINT', 'its group, as Ctrl-C does', -1, 130],
+    ['SIGTERM', 'its group', -1, 143],
+    ['SIGTERM', 'itself alone', 1, 143],
+    ['SIGHUP', 'itself alone', 1, 143],
+  ] as const)(
+    'ended by %s to %s takes its lab along and starts no other',
+    async (signal, _, whom, status) => {
+      const demo = await begun()
+      process.kill(whom * demo.pid, signal)
+      const { code, stdout, stderr } = await demo.exited
+      expect({ code, stderr }).toEqual({ code: status, stderr: '' })
+      expect(stdout).not.toMatch(/lab l2|demo: /)
+      // But the dead, whom others must bury.
+      expect((await run(['pgrep', '-a', '-g', String(demo.pid), '-r', 'D,I,R,S,T'])).stdout).toBe('')
+      for (const lab of LABS) expect(await remains(lab)).toEqual([])
+    },
+    60_000,
+  )
 })

@@ -129,6 +129,11 @@ for n in range(20000):
     const others = await ping(guests.vm2, ip4('c0'), { count: 40, interval: 0.05 })
     await flood
     expect(others).toMatchObject({ loss: 0, duplicates: 0 })
+    // Of the flood some were lost, and all that lost them say the same.
+    const counter = async (name: string): Promise<number> => Number(await daemon.verb('coverage/read-counter', name))
+    const lost = (await counter('drop_upcall_limit')) + (await counter('drop_upcall_park_full'))
+    expect(lost).toBeGreaterThan(0)
+    expect(await daemon.verb('dpctl/show')).toMatch(new RegExp(` lost:${lost}\n`))
     const { dpif } = await daemon.counters()
     expect(dpif.flows).toBeLessThanOrEqual(200)
     const fdb = (await daemon.verb('fdb/show', 'br0')).trim().split('\n')

@@ -24,10 +24,13 @@ const cpu = (): number => {
 const memory = (): number =>
   Number(readFileSync(`/proc/${it_.daemon.process.pid}/status`, 'utf8').match(/VmRSS:\s+(\d+)/)![1]) / 1024
 
+/** Milliseconds: a measuring window, in which nothing is awaited. */
+const MEASURED = 2000
+
 it('idles: of two seconds, four threads take less than a quarter of one', async () => {
   await ping(it_.guests.vm0, ip4('vm1'))
   const before = cpu()
-  await delay(2000)
+  await delay(MEASURED)
   const used = cpu() - before
   console.info(`idle: ${used / 2} ms of CPU time a second, ${memory().toFixed(0)} MB resident`)
   expect(used).toBeLessThan(250)
@@ -48,8 +51,16 @@ for n in range(${n}):
 `,
   )
 
-it('20,000 new flows leave the daemon answering and no larger than 5,000 did', async () => {
+it('20,000 new flows leave the daemon answering, and no larger than 20,000 before did', async () => {
   const { daemon, guests } = it_
+  // Both times are measured alike: what stands in the caches is not what is left behind.
+  const gone = (): Promise<unknown> =>
+    daemon.until(
+      'the flows have gone',
+      () => daemon.counters(),
+      ({ dpif }) => dpif.flows < 500,
+      15_000,
+    )
   const waits: number[] = []
   let done = false
   const asking = (async () => {
@@ -60,21 +71,17 @@ it('20,000 new flows leave the daemon answering and no larger than 5,000 did', a
       await delay(10)
     }
   })()
-  await burst(5000, 1)
+  await burst(20_000, 1)
+  await gone()
   const first = memory()
   await burst(20_000, 2)
+  await gone()
+  const last = memory()
   done = true
   await asking
-  await daemon.until(
-    'the flows have gone',
-    () => daemon.counters(),
-    ({ dpif }) => dpif.flows < 500,
-    15_000,
-  )
-  const last = memory()
   const slowest = Math.max(...waits)
   console.info(
-    `flows: ${first.toFixed(0)} MB after 5,000, ${last.toFixed(0)} MB after 20,000 more; ` +
+    `flows: ${first.toFixed(0)} MB after 20,000, ${last.toFixed(0)} MB after 20,000 more; ` +
       `port/show ${waits.length} times, the slowest after ${slowest.toFixed(0)} ms`,
   )
   expect(last - first).toBeLessThan(100)

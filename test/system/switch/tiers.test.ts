@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { iperf } from '../kit/iperf.ts'
 import { type PingResult, ping } from '../kit/ping.ts'
 import { sendFrames } from '../kit/scapy.ts'
-import { type Bed, ip4, LINK, mac, NAMES, startBed } from './beds.ts'
+import { type Bed, type GuestName, ip4, LINK, mac, NAMES, startBed } from './beds.ts'
 import { hello } from './mix.ts'
 
 let it_: Bed
@@ -38,12 +38,22 @@ afterAll(async () => {
   await quiet?.bed.close()
 })
 
-const between = (from: 'vm0' | 'vm2' | 'c0', to: 'vm1' | 'vm0') =>
+const between = (from: GuestName, to: GuestName) =>
   it_.daemon
     .flows()
     .then((flows) =>
       flows.filter((f) => f.match.includes(`src=${mac(from)},dst=${mac(to)}`) && f.match.includes('eth_type(0x0800)')),
     )
+
+/** Pings from vm0 to vm1, and resolves when a NIC has both directions. */
+const bothOffloaded = async (): Promise<void> => {
+  await ping(it_.guests.vm0, ip4('vm1'), { count: 5 })
+  await it_.daemon.until(
+    'both directions offloaded',
+    () => Promise.all([between('vm0', 'vm1'), between('vm1', 'vm0')]),
+    (ways) => ways.every((flows) => flows.some((f) => f.offloaded)),
+  )
+}
 
 describe('a flow', () => {
   it('costs one upcall with its first packet, then none', async () => {
@@ -67,12 +77,7 @@ describe('a flow', () => {
 
   it('within a NIC leaves the datapath alone once it is offloaded', async () => {
     const { guests, daemon } = it_
-    await ping(guests.vm0, ip4('vm1'), { count: 5 })
-    await daemon.until(
-      'both directions offloaded',
-      () => between('vm0', 'vm1'),
-      (flows) => flows.some((f) => f.offloaded),
-    )
+    await bothOffloaded()
     const before = await daemon.counters()
     const result = await iperf(guests.vm0, guests.vm1, ip4('vm1'), { seconds: 2 })
     const after = await daemon.counters()
@@ -88,6 +93,7 @@ describe('a flow', () => {
 
   it('that no NIC can carry says why', async () => {
     const { guests, daemon } = it_
+    await bothOffloaded()
     await ping(guests.vm2, ip4('vm0'))
     await ping(guests.c0, ip4('vm0'))
     expect((await between('vm2', 'vm0'))[0]).toMatchObject({ offloaded: false, reason: 'switch-id' })

@@ -88,7 +88,8 @@ it('keeps the link while the eswitch worker hangs and is replaced', async () => 
   const result = await pinging
   stop()
   expect(states).toEqual(['restarting', 'running'])
-  expect(result.received).toBeGreaterThan(60)
+  // Those sent during the hang wait in the TAP and are answered late; only what the worker had in its hands is lost.
+  expect(result.received).toBeGreaterThan(95)
   expect(nic.ruleCount).toBe(0)
   expect((await ping(a, '10.0.0.2', { count: 10 })).loss).toBe(0)
   await world.offload('nic0', 1)

@@ -2,18 +2,7 @@
  * Identity of a microflow for the sake of order: ingress port, Ethernet addresses, VLAN, network addresses, protocol and ports. Ports do not count for
  * fragments, which do not all carry them. Two microflows with one value merely wait for each other.
  */
-import {
-  K_DL_TYPE,
-  K_ETH,
-  K_IN_PORT,
-  K_NW,
-  K_NW_DST,
-  K_NW_SRC,
-  K_TP,
-  K_TUN_ID,
-  K_TUN_SRC,
-  K_VLAN0,
-} from '../flow/key.ts'
+import { K_DL_TYPE, K_ETH, K_IN_PORT, K_NW, K_NW_DST, K_NW_SRC, K_TP, K_TUN_ID, K_TUN_SRC, K_VLAN0 } from './key.ts'
 
 const WORDS = Int32Array.of(
   K_IN_PORT,

@@ -1,0 +1,83 @@
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { Uplink } from '../../../src/eswitch/uplink.ts'
+import { createRingMemory } from '../../../src/lib/ring.ts'
+import { createArena, M_PORT, META_WORDS, SlotPool } from '../../../src/packet/slot.ts'
+import { linkRingWords } from '../../../src/port/link.ts'
+
+const PORTS = 4
+const SMALL_LEN = 60
+const BIG_LEN = 9000
+
+const open = (small: number, big: number) => {
+  const arena = createArena(1, small, big)
+  const pool = new SlotPool(arena, 0)
+  const words = linkRingWords(arena)
+  const uplink = new Uplink(createRingMemory(words), createRingMemory(words), pool, () => {})
+  const take = (port: number, len: number): number => {
+    const slot = pool.take(len)
+    if (slot >= 0) arena.meta[slot * META_WORDS + M_PORT] = port
+    return slot
+  }
+  return { uplink, pool, take }
+}
+
+describe('room on the way up', () => {
+  const step = fc.record({
+    port: fc.nat(PORTS - 1),
+    wide: fc.boolean(),
+    how: fc.constantFrom('frame', 'hold', 'let-go', 'cancel'),
+  })
+
+  it('is what can be sent, whatever is up and held, and to the last frame', () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 64 }),
+        fc.integer({ min: 1, max: 40 }),
+        fc.array(step, { maxLength: 120 }),
+        fc.nat(PORTS - 1),
+        fc.array(fc.boolean(), { minLength: 64, maxLength: 64 }),
+        (small, big, steps, port, sizes) => {
+          const { uplink, take } = open(small, big)
+          const held: number[] = []
+          for (const s of steps) {
+            if (s.how === 'let-go') for (const slot of held.splice(0)) uplink.reserved(slot)
+            else if (s.how === 'cancel' && held.length > 0) uplink.cancel(held.pop()!)
+            else {
+              const slot = take(s.port, s.wide ? BIG_LEN : SMALL_LEN)
+              if (slot < 0) continue
+              if (s.how === 'frame') uplink.frame(slot)
+              else if (uplink.reserve(slot)) held.push(slot)
+            }
+          }
+          const room = uplink.room(port)
+          expect(room).toBeGreaterThanOrEqual(0)
+          for (let i = 0; i < room; i++) {
+            const slot = take(port, sizes[i % sizes.length] ? BIG_LEN : SMALL_LEN)
+            if (slot < 0) return
+            expect(uplink.frame(slot), `frame ${i} of ${room}`).toBe(true)
+            // What is held has its place, and is no part of that room.
+            for (const waiting of held.splice(0)) uplink.reserved(waiting)
+          }
+        },
+      ),
+    )
+  })
+
+  it('leaves half to others, and their first frames always a place', () => {
+    const { uplink, take } = open(64, 64)
+    let sent = 0
+    for (let slot = take(0, SMALL_LEN); uplink.frame(slot); slot = take(0, SMALL_LEN)) sent++
+    // A port stops where it has as many up as are left free.
+    expect(sent).toBe(16)
+    expect(uplink.room(0)).toBe(0)
+    expect(uplink.room(1)).toBe(8)
+  })
+
+  it('counts frames of one class that went up twice: one place less, one more in use', () => {
+    const { uplink, take } = open(64, 64)
+    expect(uplink.room(0)).toBe(16)
+    for (let i = 0; i < 10; i++) uplink.frame(take(0, BIG_LEN))
+    expect(uplink.room(0)).toBe(6)
+  })
+})
