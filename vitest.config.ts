@@ -13,6 +13,18 @@ export default defineConfig({
       },
       {
         extends: true,
+        // Long random runs against the kernel, by hand: scripts/test does not run them.
+        test: {
+          name: 'fuzz',
+          include: ['test/fuzz/**/*.test.ts'],
+          globalSetup: ['test/system/kit/global-setup.ts'],
+          testTimeout: 600_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
         test: {
           name: 'system',
           include: ['test/system/**/*.test.ts'],

@@ -7,7 +7,7 @@ import { nativeTransport } from '../../../src/netlink/native-transport.ts'
 import { FIB_GROUPS, Fib } from '../../../src/tunnel/fib.ts'
 import type { FibQuery, FibResult } from '../../../src/tunnel/fib-lookup.ts'
 import { NEIGHBOUR_GROUPS, Neighbours } from '../../../src/tunnel/neighbours.ts'
-import { createNetns, ip } from '../netlink/netns.ts'
+import { createNetns, ip } from '../../system/netlink/netns.ts'
 
 export interface Mirror {
   readonly netns: string

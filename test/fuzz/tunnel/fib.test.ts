@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ip } from '../netlink/netns.ts'
+import { ip } from '../../system/netlink/netns.ts'
 import {
   type Ask,
   askKernel,
@@ -242,10 +242,9 @@ describe('the mirror of the FIB', () => {
         },
       ),
       {
-        numRuns: Number(process.env['FIB_RUNS'] ?? 6),
+        numRuns: Number(process.env['FIB_RUNS'] ?? 50),
         endOnFailure: true,
-        // Pinned: other seeds still find rare differences (FIB_SEED=0 draws one).
-        ...(Number(process.env['FIB_SEED'] ?? 1) === 0 ? {} : { seed: Number(process.env['FIB_SEED'] ?? 1) }),
+        ...(process.env['FIB_SEED'] === undefined ? {} : { seed: Number(process.env['FIB_SEED']) }),
       },
     )
   })
