@@ -6,7 +6,14 @@
  * in than can go out).
  */
 import { FlowCache } from '../flow/cache.ts'
-import { type ExecuteSink, Executor } from '../flow/execute.ts'
+import {
+  type ExecuteSink,
+  Executor,
+  LOST_FLOW_DROP,
+  LOST_MALFORMED,
+  LOST_NO_COPY,
+  LOST_TRANSLATION,
+} from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey } from '../flow/key.ts'
 import { microflow } from '../flow/microflow.ts'
@@ -16,7 +23,6 @@ import { MAX_PORTS } from '../port/contract.ts'
 import { dropIndex } from '../port/drop.ts'
 import { FlowAccount } from '../port/flow-account.ts'
 import { Intake, type IntakeHost } from '../port/intake.ts'
-import { LOST } from '../port/lost.ts'
 import { Outputs } from '../port/outputs.ts'
 import { countDrop } from '../port/stats.ts'
 import { BATCH } from '../port/thread-status.ts'
@@ -50,6 +56,16 @@ const NO_PORT = dropIndex('no-port')
 const RECIRC_LIMIT = dropIndex('recirc-limit')
 const WORKER_GONE = dropIndex('worker-gone')
 const PORT_DOWN = dropIndex('port-down')
+
+/** Drop reasons of LOST_*, by index. */
+const LOST: Int32Array = (() => {
+  const table = new Int32Array(4)
+  table[LOST_FLOW_DROP] = dropIndex('flow-drop')
+  table[LOST_MALFORMED] = dropIndex('action-malformed')
+  table[LOST_TRANSLATION] = dropIndex('translation')
+  table[LOST_NO_COPY] = COPY_NO_SLOT
+  return table
+})()
 
 const MAX_LOOKUPS = 5
 const NO_ACTIONS = new Int32Array(0)

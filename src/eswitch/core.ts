@@ -3,7 +3,14 @@
  * comes down is sent, past the table. Runs in one thread; the worker (worker.ts) and the pipeline tests drive it round by round.
  */
 import { FlowCache } from '../flow/cache.ts'
-import { type ExecuteSink, Executor } from '../flow/execute.ts'
+import {
+  type ExecuteSink,
+  Executor,
+  LOST_FLOW_DROP,
+  LOST_MALFORMED,
+  LOST_NO_COPY,
+  LOST_TRANSLATION,
+} from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey, K_IN_PORT } from '../flow/key.ts'
 import { microflow } from '../flow/microflow.ts'
@@ -16,7 +23,6 @@ import { dropIndex } from '../port/drop.ts'
 import { FlowAccount } from '../port/flow-account.ts'
 import { Intake, type IntakeHost } from '../port/intake.ts'
 import { STALL_MS } from '../port/link.ts'
-import { LOST } from '../port/lost.ts'
 import { Outputs } from '../port/outputs.ts'
 import { countDrop } from '../port/stats.ts'
 import { BATCH, STATUS_BEAT } from '../port/thread-status.ts'
@@ -43,6 +49,15 @@ const NO_PORT = dropIndex('no-port')
 const COPY_NO_SLOT = dropIndex('copy-no-slot')
 const TRANSLATION = dropIndex('translation')
 const PORT_DOWN = dropIndex('port-down')
+
+const LOST: Int32Array = (() => {
+  const table = new Int32Array(4)
+  table[LOST_FLOW_DROP] = dropIndex('flow-drop')
+  table[LOST_MALFORMED] = dropIndex('action-malformed')
+  table[LOST_TRANSLATION] = TRANSLATION
+  table[LOST_NO_COPY] = COPY_NO_SLOT
+  return table
+})()
 
 const NO_ACTIONS = new Int32Array(0)
 /** Frames that wait for their rule to become active, over all rules. */

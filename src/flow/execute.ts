@@ -2,7 +2,6 @@
  * The action interpreter of tiers 2 and 3: runs a compiled program (program.ts) on one slot. Each run consumes the slot it is given: it ends at an output, a
  * recirculation or a counted drop.
  */
-import { checksum } from '../packet/checksum.ts'
 import {
   type Arena,
   GSO_NONE,
@@ -18,6 +17,7 @@ import {
   META_WORDS,
   VNET_F_NEEDS_CSUM,
 } from '../packet/slot.ts'
+import { internetChecksum } from './execute-checksum.ts'
 import { createLocated } from './execute-locate.ts'
 import { setHeader } from './execute-set.ts'
 import { popMpls, popVlan, pushMpls, pushVlan } from './execute-vlan.ts'
@@ -171,7 +171,7 @@ export class Executor {
       const start = meta[m + M_CSUM_START]!
       const at = start + meta[m + M_CSUM_OFF]!
       if (start <= len && at + 2 <= len) {
-        const sum = checksum(this.#bytes, off + start, len - start) || 0xffff
+        const sum = internetChecksum(this.#bytes, off + start, len - start) || 0xffff
         this.#bytes[off + at] = sum >>> 8
         this.#bytes[off + at + 1] = sum
       }

@@ -1,6 +1,15 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { checksum, pseudoIpv4, pseudoIpv6 } from '../../../src/packet/checksum.ts'
+import { be16, be32, put16, put32 } from '../../../src/packet/bytes.ts'
+import {
+  checksum,
+  checksumPatch16,
+  checksumPatch32,
+  checksumUpdate16,
+  checksumUpdate32,
+  pseudoIpv4,
+  pseudoIpv6,
+} from '../../../src/packet/checksum.ts'
 
 /** The slow twin: end-around carry after every word. */
 const slow = (bytes: Uint8Array): number => {
@@ -45,3 +54,48 @@ const fold = (sum: number): number => {
   while (s > 0xffff) s = (s % 0x10000) + Math.floor(s / 0x10000)
   return s
 }
+
+describe('incremental update', () => {
+  const header = fc.uint8Array({ minLength: 20, maxLength: 20 })
+
+  it('equals a recomputation after one 16-bit word changed', () => {
+    fc.assert(
+      fc.property(header, fc.nat(8), fc.nat(0xffff), (bytes, word, to) => {
+        bytes[19] = 1
+        const from = be16(bytes, word * 2)
+        const before = checksum(bytes, 0, 20)
+        put16(bytes, word * 2, to)
+        expect(checksumUpdate16(before, from, to)).toBe(checksum(bytes, 0, 20))
+      }),
+    )
+  })
+
+  it('equals a recomputation after one 32-bit word changed', () => {
+    fc.assert(
+      fc.property(header, fc.nat(7), fc.integer(), (bytes, word, to) => {
+        bytes[19] = 1
+        const from = be32(bytes, word * 2)
+        const before = checksum(bytes, 0, 20)
+        put32(bytes, word * 2, to)
+        expect(checksumUpdate32(before, from, to)).toBe(checksum(bytes, 0, 20))
+      }),
+    )
+  })
+
+  it('gives the example of RFC 1624 section 4, where the older equation gave 0xffff', () => {
+    expect(checksumUpdate16(0xdd2f, 0x5555, 0x3285)).toBe(0x0000)
+  })
+
+  it('leaves an absent UDP checksum absent, and never makes a present one absent', () => {
+    const b = new Uint8Array(2)
+    checksumPatch16(b, 0, 0x1111, 0x2222, true)
+    checksumPatch32(b, 0, 0x1111, 0x2222, true)
+    expect(be16(b, 0)).toBe(0)
+    put16(b, 0, 0xdd2f)
+    checksumPatch16(b, 0, 0x5555, 0x3285, true)
+    expect(be16(b, 0)).toBe(0xffff)
+    put16(b, 0, 0xdd2f)
+    checksumPatch16(b, 0, 0x5555, 0x3285, false)
+    expect(be16(b, 0)).toBe(0)
+  })
+})
