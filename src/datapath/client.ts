@@ -2,6 +2,7 @@
  * The main thread's side of tier 2: Dpif (contract.ts) over the rings to the worker, and the management of ports and eswitches. Nothing here blocks or
  * waits: what finds no room in a ring is queued, bounded by the flow limit and by the slots.
  */
+import type { EncapEntry } from '../flow/encap.ts'
 import type { Match } from '../flow/key.ts'
 import type { OdpAction } from '../flow/odp.ts'
 import { compileActions } from '../flow/program.ts'
@@ -174,6 +175,18 @@ export class DatapathClient implements Dpif {
     const program = compileActions(actions)
     this.#send(2 + program.length, CMD_EXECUTE, slot, program)
   }
+
+  readonly #encaps = new Map<number, EncapEntry>()
+
+  encapPut(entry: EncapEntry): void {
+    this.#encaps.set(entry.id, entry)
+  }
+
+  encapDel(id: number): void {
+    this.#encaps.delete(id)
+  }
+
+  onTooBig(_handler: (slot: number, encap: number) => void): void {}
 
   barrier(): Promise<void> {
     const seq = this.#seq++

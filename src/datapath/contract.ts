@@ -12,12 +12,16 @@
  * Foreign slots: a frame that came up from an eswitch stays in that eswitch's slot only within the datapath's batch, in the rings, and in the queue behind the ring up, where it
  * waits for room below. Upcalls, and frames for another NIC, are copied into slots of the datapath. So when an eswitch worker dies, all its slots are free after its rings and that queue are drained.
  */
+import type { EncapEntry } from '../flow/encap.ts'
 import type { Match } from '../flow/key.ts'
 import type { OdpAction } from '../flow/odp.ts'
 import type { Arena, SlotPool } from '../packet/slot.ts'
 
-/** 'internal': a bridge's LOCAL TAP. 'representor': the datapath's end of a VF or uplink whose TAP belongs to an eswitch. */
-export type DpPortKind = 'internal' | 'tap' | 'packet' | 'representor' | 'memory'
+/**
+ * 'internal': a bridge's LOCAL TAP. 'representor': the datapath's end of a VF or uplink whose TAP belongs to an eswitch. 'vxlan': where `tnl_pop` delivers; one for
+ * each UDP port that tunnels use, without a descriptor.
+ */
+export type DpPortKind = 'internal' | 'tap' | 'packet' | 'representor' | 'memory' | 'vxlan'
 
 export interface DpPort {
   /** 0..MAX_PORTS - 1, never reused while frames may still carry it. */
@@ -93,6 +97,19 @@ export interface Dpif {
   upcallDone(slot: number, actions: readonly OdpAction[]): void
   /** Runs actions on a packet of main's `pool` (packet-out); takes the slot over and gives it back to the pool. */
   execute(slot: number, actions: readonly OdpAction[]): void
+
+  /**
+   * Puts an encap entry, new or changed. All flows that name it follow at one batch boundary; packets that waited for it go on, in order, when it is 'ready', and are
+   * counted drops when it is 'drop'. Of each next hop the first 64 packets wait, at most 1 s. An entry is put before a flow that names it.
+   */
+  encapPut(entry: EncapEntry): void
+  /** Removes an entry that no flow names any more. */
+  encapDel(id: number): void
+  /**
+   * Sets who takes packets that are too big for the underlay of entry `encap`: not encapsulated yet, the slot lent as for an upcall and given back by `upcallDone`. For a super-frame its
+   * segments count. Later packets of the same microflow wait until then. Without a handler they are counted drops ('tunnel-mtu').
+   */
+  onTooBig(handler: (slot: number, encap: number) => void): void
 
   /** Resolves when the worker has applied every call made before. */
   barrier(): Promise<void>

@@ -2,7 +2,9 @@
  * The main thread's side of an eswitch: rules (contract.ts), ports, and the life of its worker. When the worker dies or hangs, its rules are gone, tier
  * 2 polls its TAPs, and a new worker takes them over again; the guest keeps its link.
  */
+
 import type { FlowStats } from '../datapath/contract.ts'
+import type { EncapEntry } from '../flow/encap.ts'
 import { K_DP_WORDS, K_IN_PORT, type Match } from '../flow/key.ts'
 import { compileActions } from '../flow/program.ts'
 import { flowRecordWords, writeFlowRecord } from '../flow/program-record.ts'
@@ -413,6 +415,12 @@ export class EswitchClient implements Eswitch {
   }
 
   /** Throws when the match leaves in_port open or the actions cannot be compiled: the caller's fault. */
+  encapPut(entry: EncapEntry): 'ok' | 'down' {
+    return entry.state === 'ready' ? 'ok' : 'down'
+  }
+
+  encapDel(_id: number): void {}
+
   rulePut(rule: EswitchRule): 'ok' | 'full' | 'down' {
     const life = this.#life
     if (life === undefined || this.#state !== 'running') return 'down'

@@ -8,8 +8,14 @@
  *
  * A new rule is *armed* first and becomes *active* when a marker has passed the rings to the datapath and back, so that a packet on the fast path never
  * overtakes an earlier one of its flow on the slow path; frames that match an armed rule wait for that moment.
+ *
+ * Tunnels. A rule may end in `tnl_push`, whose entry is put first (`encapPut`, state 'ready' only, outputs of this eswitch). A rule whose only action is `tnl_pop` matches
+ * outer headers; a frame that it hits is looked up once more with its inner headers, its tunnel metadata and the *real* ingress port: rules with tunnel metadata in their
+ * match say what happens to it then, and both count. If there is none, the frame goes up as it came: so a pair of rules acts as one that
+ * matches outer and inner headers together, and dies with either.
  */
 import type { FlowStats } from '../datapath/contract.ts'
+import type { EncapEntry } from '../flow/encap.ts'
 import type { Match } from '../flow/key.ts'
 import type { OdpAction } from '../flow/odp.ts'
 import type { Profile } from './profile.ts'
@@ -17,8 +23,9 @@ import type { Profile } from './profile.ts'
 export type EswitchState = 'running' | 'restarting' | 'stopped'
 
 export interface EswitchRule {
-  /** The datapath flow's id. */
+  /** Names the rule; chosen by the offload module. */
   readonly id: number
+  /** in_port is a port of this eswitch, also of a rule for decapsulated frames. */
   readonly match: Match
   readonly actions: readonly OdpAction[]
 }
@@ -48,6 +55,11 @@ export interface Eswitch {
   /** True once the rule is active. */
   ruleActive(id: number): boolean
   ruleIds(): Iterable<number>
+
+  /** Puts or replaces an encap entry; all rules that name it follow at one batch boundary. 'down': nothing was done. */
+  encapPut(entry: EncapEntry): 'ok' | 'down'
+  /** Removes an entry that no rule names any more. Entries also go with the worker. */
+  encapDel(id: number): void
 
   /**
    * Calls back on every change of `state`. When the worker is lost all rules are gone before the call with 'restarting': `ruleIds` has none, `ruleStats` still answers for

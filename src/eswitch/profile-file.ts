@@ -24,6 +24,9 @@ const ACTIONS: Record<OdpAction['type'], true> = {
   recirc: true,
   clone: true,
   trunc: true,
+  tnl_push: true,
+  tnl_pop: true,
+  reenter: true,
   drop: true,
 }
 

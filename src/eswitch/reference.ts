@@ -2,7 +2,9 @@
  * The plain eswitch for tests: one thread, a list of rules searched from one end to the other, active at once. It says what every provider must do, as
  * simply as it can be said.
  */
+
 import type { FlowStats } from '../datapath/contract.ts'
+import type { EncapEntry } from '../flow/encap.ts'
 import { type ExecuteSink, Executor } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey, K_DL_TYPE, K_DP_WORDS, K_IN_PORT, K_NW, K_TCP_FLAGS } from '../flow/key.ts'
@@ -66,6 +68,12 @@ export class ReferenceEswitch implements Eswitch, ExecuteSink {
   get capacity(): number {
     return this.profile.tableSize
   }
+
+  encapPut(entry: EncapEntry): 'ok' | 'down' {
+    return entry.state === 'ready' ? 'ok' : 'down'
+  }
+
+  encapDel(_id: number): void {}
 
   rulePut(rule: EswitchRule): 'ok' | 'full' | 'down' {
     if (this.#state !== 'running') return 'down'

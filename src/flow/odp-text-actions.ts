@@ -23,6 +23,12 @@ const formatAction = (action: OdpAction, names: OdpActionNames): string => {
   switch (action.type) {
     case 'output':
       return names.portName?.(action.port) ?? String(action.port)
+    case 'tnl_push':
+      return `tnl_push(entry(${action.entry}))`
+    case 'tnl_pop':
+      return `tnl_pop(${names.portName?.(action.port) ?? action.port})`
+    case 'reenter':
+      return `reenter(${names.portName?.(action.port) ?? action.port})`
     case 'push_vlan': {
       const tpid = action.tpid === TPID_8021Q ? '' : `tpid=${hex4(action.tpid)},`
       return `push_vlan(${tpid}${formatVlanTci(action.tci, 0xffff, false)})`

@@ -43,5 +43,13 @@ export type OdpAction =
   | { readonly type: 'clone'; readonly actions: readonly OdpAction[] }
   /** Cuts the packet to `maxLen` bytes for the next output only. */
   | { readonly type: 'trunc'; readonly maxLen: number }
+  /**
+   * Puts the outer header of an encap entry (flow/encap.ts) in front and does what the entry's underlay actions say. Consumes, like an output.
+   */
+  | { readonly type: 'tnl_push'; readonly entry: number }
+  /** Takes the outer header off, notes it as tunnel metadata, and looks the inner packet up as received by `port`, a tunnel's. Consumes. */
+  | { readonly type: 'tnl_pop'; readonly port: number }
+  /** Looks the packet up again as received by `port`, without metadata: the second pass of a tunnelled packet whose underlay rules differ by flow. Consumes. */
+  | { readonly type: 'reenter'; readonly port: number }
   /** Drop with a reason that is shown and counted; last action of a list. Unlike an empty list it is an error, not a decision. */
   | { readonly type: 'drop'; readonly reason: string }

@@ -1,5 +1,6 @@
 /** A datapath that hands every call to another: what decorators do not change. */
 import type { DpFlow, Dpif, DpifCounters, DpPort, FlowStats } from '../datapath/contract.ts'
+import type { EncapEntry } from '../flow/encap.ts'
 import type { OdpAction } from '../flow/odp.ts'
 
 export class DpifDecorator implements Dpif {
@@ -35,6 +36,18 @@ export class DpifDecorator implements Dpif {
 
   flowDel(id: number, gone?: (final: FlowStats) => void): void {
     this.inner.flowDel(id, gone)
+  }
+
+  encapPut(entry: EncapEntry): void {
+    this.inner.encapPut(entry)
+  }
+
+  encapDel(id: number): void {
+    this.inner.encapDel(id)
+  }
+
+  onTooBig(handler: (slot: number, encap: number) => void): void {
+    this.inner.onTooBig(handler)
   }
 
   flow(id: number): DpFlow | undefined {

@@ -21,7 +21,7 @@ export const M_OFF = 3
 export const M_LEN = 4
 /** Datapath port number it came in by. */
 export const M_PORT = 5
-/** virtio-net header facts (virtio 1.2, 5.1.6): flags (NEEDS_CSUM 1, DATA_VALID 2), gso_type, gso_size, hdr_len. */
+/** virtio-net header facts (virtio 1.2, 5.1.6): flags (VNET_F_*), gso_type, gso_size, hdr_len. */
 export const M_VFLAGS = 6
 export const M_GSO_TYPE = 7
 export const M_GSO_SIZE = 8
@@ -57,6 +57,8 @@ export const META_WORDS = 40
 
 export const VNET_F_NEEDS_CSUM = 1
 export const VNET_F_DATA_VALID = 2
+/** The outer UDP header of a UDP tunnel super-frame carries a checksum. */
+export const VNET_F_TUNNEL_CSUM = 8
 export const GSO_NONE = 0
 export const GSO_TCPV4 = 1
 export const GSO_UDP = 3

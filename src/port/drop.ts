@@ -41,6 +41,28 @@ export const DROP_REASONS = [
   'port-down',
   /** The thread that owns the port is being replaced. */
   'worker-gone',
+  /** There is no route to the tunnel's peer, or none that tunnels can use. */
+  'no-route',
+  /** The next hop towards the tunnel's peer does not answer. */
+  'neighbour-failed',
+  /** The way to the tunnel's peer leads through a tunnel. */
+  'tunnel-loop',
+  /** Too many packets wait for the same next hop. */
+  'neighbour-queue-full',
+  /** Waited for the next hop's address for too long. */
+  'neighbour-timeout',
+  /** Too big for the tunnel's underlay. */
+  'tunnel-mtu',
+  /** Outer headers of a tunnel's packet that are cut short, contradict each other, or carry a wrong flag. */
+  'decap-malformed',
+  /** A wrong outer checksum. */
+  'decap-checksum',
+  /** Congestion was marked outside of a packet that does not speak of it (RFC 6040). */
+  'decap-ecn',
+  /** No tunnel port has this VNI and these endpoints. */
+  'unknown-vni',
+  /** A fragment of an outer packet. */
+  'outer-fragment',
 ] as const
 
 export type DropReason = (typeof DROP_REASONS)[number]

@@ -11,7 +11,7 @@ import type { PortSpec } from '../ofproto/port.ts'
 /** A port with a descriptor: everything but patch ports. */
 export interface PortPlan {
   readonly name: string
-  readonly kind: Exclude<DpPortKind, 'memory'>
+  readonly kind: Exclude<DpPortKind, 'memory' | 'vxlan'>
   readonly netns?: string
   readonly mtu?: number
   readonly mac?: string

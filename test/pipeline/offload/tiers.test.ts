@@ -25,6 +25,8 @@ const withProfile = (client: EswitchClient, profile: Profile): Eswitch => ({
   },
   capacity: profile.tableSize,
   rulePut: (rule) => client.rulePut(rule),
+  encapPut: (entry) => client.encapPut(entry),
+  encapDel: (id) => client.encapDel(id),
   ruleDel: (id, gone) => client.ruleDel(id, gone),
   ruleStats: (id, out) => client.ruleStats(id, out),
   ruleActive: (id) => client.ruleActive(id),

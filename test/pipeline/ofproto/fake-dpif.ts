@@ -2,8 +2,10 @@
  * A datapath in a few lines: flows in a list, actions carried out on keys. It complains when two flows that match a packet disagree, which flows of
  * tier 1 must never do.
  */
+
 import { isDeepStrictEqual } from 'node:util'
 import type { DpFlow, Dpif, DpifCounters, DpPort, FlowStats } from '../../../src/datapath/contract.ts'
+import type { EncapEntry } from '../../../src/flow/encap.ts'
 import { extractFrame } from '../../../src/flow/extract-frame.ts'
 import { createKey, K_VLAN0, K_VLAN1 } from '../../../src/flow/key.ts'
 import { matchesKey } from '../../../src/flow/match.ts'
@@ -168,6 +170,21 @@ export class FakeDpif implements Dpif {
 
   execute(slot: number, actions: readonly OdpAction[]): void {
     this.upcallDone(slot, actions)
+  }
+
+  readonly encaps = new Map<number, EncapEntry>()
+  tooBig: ((slot: number, encap: number) => void) | undefined
+
+  encapPut(entry: EncapEntry): void {
+    this.encaps.set(entry.id, entry)
+  }
+
+  encapDel(id: number): void {
+    this.encaps.delete(id)
+  }
+
+  onTooBig(handler: (slot: number, encap: number) => void): void {
+    this.tooBig = handler
   }
 
   barrier(): Promise<void> {

@@ -1,8 +1,10 @@
 /** A datapath and an eswitch that forward nothing: they keep the books as their contracts say, and the test plays the traffic. */
+
 import type { DpFlow, Dpif, DpifCounters, DpPort, FlowStats } from '../../../src/datapath/contract.ts'
 import type { Eswitch, EswitchRule, EswitchState } from '../../../src/eswitch/contract.ts'
 import type { Profile } from '../../../src/eswitch/profile.ts'
 import { parseProfile } from '../../../src/eswitch/profile-file.ts'
+import type { EncapEntry } from '../../../src/flow/encap.ts'
 import { createMatch, K_DL_TYPE, K_ETH, K_IN_PORT, type Match } from '../../../src/flow/key.ts'
 import type { OdpAction } from '../../../src/flow/odp.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
@@ -77,6 +79,21 @@ export class FakeDpif implements Dpif {
   onUpcall(): void {}
   upcallDone(): void {}
   execute(): void {}
+  readonly encaps = new Map<number, EncapEntry>()
+  tooBig: ((slot: number, encap: number) => void) | undefined
+
+  encapPut(entry: EncapEntry): void {
+    this.encaps.set(entry.id, entry)
+  }
+
+  encapDel(id: number): void {
+    this.encaps.delete(id)
+  }
+
+  onTooBig(handler: (slot: number, encap: number) => void): void {
+    this.tooBig = handler
+  }
+
   barrier(): Promise<void> {
     return Promise.resolve()
   }
@@ -123,6 +140,18 @@ export class FakeEswitch implements Eswitch {
   get capacity(): number {
     return this.profile.tableSize
   }
+  readonly encaps = new Map<number, EncapEntry>()
+
+  encapPut(entry: EncapEntry): 'ok' | 'down' {
+    if (this.state !== 'running') return 'down'
+    this.encaps.set(entry.id, entry)
+    return 'ok'
+  }
+
+  encapDel(id: number): void {
+    this.encaps.delete(id)
+  }
+
   rulePut(rule: EswitchRule): 'ok' | 'full' | 'down' {
     if (this.state !== 'running') return 'down'
     const old = this.rules.get(rule.id)
