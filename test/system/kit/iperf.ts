@@ -4,7 +4,10 @@ import type { Guest } from './testbed.ts'
 export interface IperfOptions {
   /** Seconds; 2 unless told. */
   readonly seconds?: number
-  /** Bytes to send instead of a time, as iperf3 takes them ('10M'). */
+  /**
+   * Bytes to send instead of a time, as iperf3 takes them ('10M'). The receiver ends its count when the sender has handed over its last byte, so that what is
+   * still in the sockets' buffers (COUNTED_SHORT at most) is missing from the result.
+   */
   readonly bytes?: string
   readonly udp?: boolean
   /** Bits per second as iperf3 takes them ('50M'); UDP only. */
@@ -15,6 +18,11 @@ export interface IperfOptions {
   readonly reverse?: boolean
   readonly port?: number
 }
+
+/** With `bytes`, buffers do not grow beyond this on either side: with the kernel's own sizes, most of a few megabytes may lie there at the end. */
+const WINDOW = 128 * 1024
+/** Bytes that a transfer of `bytes` may be counted short: both buffers, of which the kernel makes twice what is asked for. */
+export const COUNTED_SHORT = 4 * WINDOW
 
 export interface IperfResult {
   /** Bits per second at the receiver. */
@@ -66,7 +74,7 @@ export const iperf = async (
   const daemon = server.start(['iperf3', '-s', '-1', '-p', port, '--forceflush'])
   await daemon.until(/Server listening/)
   const args = ['iperf3', '-c', address, '-p', port, '-J', '--connect-timeout', '5000']
-  if (options.bytes !== undefined) args.push('-n', options.bytes)
+  if (options.bytes !== undefined) args.push('-n', options.bytes, '-w', String(WINDOW))
   else args.push('-t', String(options.seconds ?? 2))
   if (options.udp) args.push('-u', '-b', options.rate ?? '20M')
   if (options.length !== undefined) args.push('-l', String(options.length))
