@@ -43,20 +43,28 @@ lab_begin() {
   # The control socket is named in the switch's own configuration.
   export TAPSWITCH_CONTROL
   TAPSWITCH_CONTROL=$(sed -n 's/^control: *//p' "$lab_folder/switch.yaml")
-  ledger_open "lab-$lab"
+  ledger=$ledgers/lab-$lab
+  # A signal clears up by itself and does not leave it to `exit`: where a second one comes at once (the terminal's, then that of scripts/demo), its trap would
+  # run inside of the EXIT trap, and an `exit` there ends the shell with nothing undone.
   trap lab_cleanup EXIT
+  trap 'lab_cleanup 130' INT
+  trap 'lab_cleanup 143' TERM HUP
+  ledger_open "lab-$lab"
   lab_log=${TAPSWITCH_CONTROL%.ctl}.log
   ledger_note file "$lab_log"
 }
 
+# Exits with the given status, or with that of the script. Until its signals are ignored it may be begun again from within.
 lab_cleanup() {
-  local status=$?
-  trap '' INT TERM HUP
+  local status=${1:-$?}
+  # Of a signal that has come but whose trap has not run yet, bash says at the next command that the trap has gone.
+  { trap '' INT TERM HUP; :; } 2>/dev/null
   if [ -n "$lab_keep" ] && [ -n "$lab_done" ]; then
     ledger_note kept
   else
     ledger_undo "$ledger"
   fi
+  trap - EXIT
   exit "$status"
 }
 

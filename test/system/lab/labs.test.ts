@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { afterAll, describe, expect, it } from 'vitest'
 import { must, type Running, run } from '../kit/process.ts'
 import { Testbed } from '../kit/testbed.ts'
@@ -44,6 +44,40 @@ describe('a lab that is', () => {
     const { code } = await lab.stop(signal, 60_000)
     expect(code).toBe(signal === 'SIGINT' ? 130 : 143)
     expect(await remains('l2')).toEqual([])
+  })
+
+  it.each([
+    ['its end', 1],
+    ['its end', 2],
+    ['its end', 3],
+    ['a signal', 1],
+    ['a signal', 2],
+    ['a signal', 3],
+  ] as const)('told to end while it clears up after %s, before step %i, leaves nothing', async (first, step) => {
+    mkdirSync(bed.path('twice'), { recursive: true })
+    writeFileSync(bed.path('twice/switch.yaml'), 'control: /run/tapswitch/lab-twice.ctl\n')
+    // The debug trap runs before each command.
+    writeFileSync(
+      bed.path('twice/run'),
+      `set -u
+. lab/lab.sh
+lab_begin
+lab_guest a
+steps=0
+second() {
+  [[ \${FUNCNAME[1]-} = lab_cleanup ]] || return 0
+  steps=$((steps + 1))
+  [ $steps != ${step} ] || { echo second; kill -TERM $$; }
+}
+set -o functrace
+trap second DEBUG
+${first === 'a signal' ? 'kill -TERM $$' : ''}
+`,
+    )
+    const { code, stdout, stderr } = await run(['bash', bed.path('twice/run')])
+    expect({ code, stderr }).toEqual({ code: 143, stderr: '' })
+    expect(stdout).toContain('second')
+    expect(await remains('twice')).toEqual([])
   })
 
   it('killed is cleaned up by the next run, whichever it is', async () => {
