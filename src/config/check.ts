@@ -5,6 +5,7 @@ import { OFPP_LOCAL } from '../flow/ofp.ts'
 import { parseFlow } from '../flow/ofp-text.ts'
 import type { BridgeConfig, BridgePortConfig, Config } from './schema.ts'
 import { bridgePortDefaults } from './schema.ts'
+import { readTunnelOptions } from './tunnel-options.ts'
 
 export interface Complaint {
   readonly path: readonly (string | number)[]
@@ -21,7 +22,10 @@ const checkPort = (config: Config, bridge: string, name: string, port: BridgePor
     for (const key of ['netns', 'mtu', 'mac'] as const)
       if (port[key] !== undefined) say(key, `belongs to eswitches.${owner}.ports.${name}, not here`)
   } else if (port.type === undefined) {
-    complaints.push({ path, message: `${name} is on no eswitch: "type" expected ("tap", "packet" or "patch")` })
+    complaints.push({
+      path,
+      message: `${name} is on no eswitch: "type" expected ("tap", "packet", "patch" or "vxlan")`,
+    })
   }
   if (port.type === 'patch') {
     const peer = port.options['peer']
@@ -34,8 +38,14 @@ const checkPort = (config: Config, bridge: string, name: string, port: BridgePor
       say('options', `peer ${peer} is not a patch port whose peer is ${name}`)
     else if (peer === name) say('options', 'a patch port cannot be its own peer')
   }
-  for (const key of Object.keys(port.options))
-    if (!(port.type === 'patch' && key === 'peer')) say('options', `unknown option "${key}" for this type of port`)
+  if (port.type === 'vxlan') {
+    for (const message of readTunnelOptions(port.options).complaints) say('options', message)
+    for (const key of ['netns', 'mtu', 'mac'] as const)
+      if (port[key] !== undefined) say(key, 'a vxlan port has no interface: not expected here')
+  } else {
+    for (const key of Object.keys(port.options))
+      if (!(port.type === 'patch' && key === 'peer')) say('options', `unknown option "${key}" for this type of port`)
+  }
   if (port.vlan_mode === 'access' && port.trunks) say('trunks', 'an access port has no trunks')
   if (port.vlan_mode?.startsWith('native') && port.tag === undefined)
     say('vlan_mode', `${port.vlan_mode} needs "tag", the native VLAN`)
@@ -78,9 +88,44 @@ const checkEswitches = (config: Config, file: string): Complaint[] => {
   return complaints
 }
 
+/** Tunnels look routes up in one namespace: that of the internal ports, which must be one unless the file says which. */
+const checkUnderlay = (config: Config): Complaint[] => {
+  const complaints: Complaint[] = []
+  const homes = new Set(
+    Object.values(config.bridges).flatMap(({ internal }) => (internal ? [internal.netns ?? ''] : [])),
+  )
+  const seen = new Map<string, string>()
+  for (const [bridge, { ports }] of Object.entries(config.bridges))
+    for (const [name, port] of Object.entries(ports)) {
+      if (port?.type !== 'vxlan') continue
+      const path = ['bridges', bridge, 'ports', name, 'options']
+      if (homes.size === 0)
+        complaints.push({ path, message: 'no bridge has an internal port that could be the underlay' })
+      if (homes.size > 1 && config.underlay.netns === undefined)
+        complaints.push({
+          path,
+          message: 'internal ports are in several namespaces: underlay.netns expected, to say whose routes count',
+        })
+      const same = tunnelIdentity(port.options)
+      const other = seen.get(same)
+      if (other !== undefined)
+        complaints.push({ path, message: `remote_ip, local_ip, key and dst_port are those of ${other}` })
+      seen.set(same, name)
+    }
+  return complaints
+}
+
+const tunnelIdentity = (options: BridgePortConfig['options']): string => {
+  const { config } = readTunnelOptions(options)
+  const text = (value: Uint8Array | string | number | undefined): string => value?.toString() ?? ''
+  return config === undefined
+    ? JSON.stringify(options)
+    : [config.remote, config.local, config.key ?? 0, config.dstPort].map(text).join(' ')
+}
+
 /** All complaints about a configuration whose shape is right. `file` is where profiles with a relative name are looked for. */
 export const checkConfig = (config: Config, file: string): Complaint[] => {
-  const complaints: Complaint[] = checkEswitches(config, file)
+  const complaints: Complaint[] = [...checkEswitches(config, file), ...checkUnderlay(config)]
   const taken = new Map<string, string>()
   const take = (name: string, where: string, path: readonly string[]): void => {
     const before = taken.get(name)

@@ -62,7 +62,10 @@ const vlanOptions = {
 
 export const bridgePortSchema = z.strictObject({
   type: z
-    .enum(['tap', 'packet', 'patch'], '"tap", "packet" or "patch" expected (or none, for a port of an eswitch)')
+    .enum(
+      ['tap', 'packet', 'patch', 'vxlan'],
+      '"tap", "packet", "patch" or "vxlan" expected (or none, for a port of an eswitch)',
+    )
     .optional(),
   netns: netns.optional(),
   mtu: mtu.optional(),
@@ -100,6 +103,7 @@ export const configSchema = z.strictObject({
   control: z.string('an absolute path of a socket expected').startsWith('/', 'an absolute path of a socket expected'),
   eswitches: z.record(interfaceName, eswitchSchema).default({}),
   bridges: z.record(bridgeName, bridgeSchema).default({}),
+  underlay: z.strictObject({ netns: netns.optional() }).default({}),
   offload: z.strictObject({ enabled: z.boolean().default(true) }).default({ enabled: true }),
   datapath: z
     .strictObject({

@@ -4,9 +4,11 @@
 import { isDeepStrictEqual } from 'node:util'
 import type { BridgePortConfig, Config } from '../config/schema.ts'
 import { bridgePortDefaults } from '../config/schema.ts'
+import { readTunnelOptions } from '../config/tunnel-options.ts'
 import type { DpPortKind } from '../datapath/contract.ts'
 import type { Profile } from '../eswitch/profile.ts'
 import type { PortSpec } from '../ofproto/port.ts'
+import type { TunnelConfig } from '../tunnel/contract.ts'
 
 /** A port with a descriptor: everything but patch ports. */
 export interface PortPlan {
@@ -30,7 +32,7 @@ export interface EswitchPlan {
 }
 
 /** A port of a bridge; without dpPort, which is known when it is open. */
-export type BridgePortPlan = Omit<PortSpec, 'dpPort'>
+export type BridgePortPlan = Omit<PortSpec, 'dpPort' | 'tunnel'> & { readonly tunnel?: TunnelConfig }
 
 export interface BridgePlan {
   readonly name: string
@@ -41,6 +43,8 @@ export interface BridgePlan {
 }
 
 export interface Plan {
+  /** Namespace whose routes and neighbours tunnels use; absent: the switch's own. */
+  readonly underlay?: string
   readonly eswitches: readonly EswitchPlan[]
   readonly ports: readonly PortPlan[]
   readonly bridges: readonly BridgePlan[]
@@ -50,8 +54,8 @@ export interface Plan {
 const present = <T extends object>(object: T): { [K in keyof T]: Exclude<T[K], undefined> } =>
   JSON.parse(JSON.stringify(object))
 
-const bridgePort = (name: string, port: BridgePortConfig): BridgePortPlan =>
-  present({
+const bridgePort = (name: string, port: BridgePortConfig): BridgePortPlan => ({
+  ...(present({
     name,
     tag: port.tag,
     trunks: port.trunks,
@@ -60,7 +64,15 @@ const bridgePort = (name: string, port: BridgePortConfig): BridgePortPlan =>
     ofport: port.ofport,
     protected: port.protected,
     peer: port.type === 'patch' ? String(port.options['peer']) : undefined,
-  }) as BridgePortPlan
+  }) as BridgePortPlan),
+  ...tunnelOf(port),
+})
+
+/** Not through `present`: it has bytes. */
+const tunnelOf = (port: BridgePortConfig): { tunnel?: TunnelConfig } => {
+  const tunnel = port.type === 'vxlan' ? readTunnelOptions(port.options).config : undefined
+  return tunnel === undefined ? {} : { tunnel }
+}
 
 /** `profileOf`: the profile of that name or file; one whose file has changed is another one. */
 export const planOf = (config: Config, profileOf: (name: string) => Profile): Plan => {
@@ -90,8 +102,8 @@ export const planOf = (config: Config, profileOf: (name: string) => Profile): Pl
       const { type: kind, netns, mtu, mac, offloads, persist } = port
       ports.push(present({ name: portName, kind, netns, mtu, mac, offloads, persist }) as PortPlan)
     }
-    bridges.push(
-      present({
+    bridges.push({
+      ...(present({
         name,
         options: {
           macAgeing: bridge['mac-aging'],
@@ -99,9 +111,9 @@ export const planOf = (config: Config, profileOf: (name: string) => Profile): Pl
           forwardBpdu: bridge['forward-bpdu'],
         },
         flows: bridge.flows,
-        ports: own,
-      }) as BridgePlan,
-    )
+      }) as Omit<BridgePlan, 'ports'>),
+      ports: own,
+    })
   }
   const eswitches = Object.entries(config.eswitches).map(
     ([name, nic]): EswitchPlan => ({
@@ -110,7 +122,8 @@ export const planOf = (config: Config, profileOf: (name: string) => Profile): Pl
       ...(nic['switch-id'] === undefined ? {} : { switchId: nic['switch-id'] }),
     }),
   )
-  return { eswitches, ports, bridges }
+  const underlay = config.underlay.netns ?? Object.values(config.bridges).find((b) => b.internal)?.internal?.netns
+  return { eswitches, ports, bridges, ...(underlay === undefined ? {} : { underlay }) }
 }
 
 export const samePlan = (a: object, b: object): boolean => isDeepStrictEqual(a, b)

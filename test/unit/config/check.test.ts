@@ -63,6 +63,57 @@ test.each([
   expect(complaint(good.replace(from, to))).toMatch(words)
 })
 
+const tunnels = `control: /run/x.ctl
+bridges:
+  br-phy:
+    internal: { addresses: [192.168.0.1/24] }
+    ports: { tap1: { type: tap } }
+  br-int:
+    ports:
+      vx0: { type: vxlan, options: { remote_ip: 192.168.0.2, key: 7 } }
+      vx1: { type: vxlan, options: { remote_ip: 192.168.0.2, key: 8 } }
+`
+
+test('tunnels that differ in something are accepted', () => {
+  expect(complaint(tunnels)).toBe('accepted')
+})
+
+test.each([
+  [
+    'the same tunnel twice',
+    'key: 8',
+    'key: 0x7',
+    /^x\.yaml:9:\d+: bridges\.br-int\.ports\.vx1\.options: .* those of vx0/,
+  ],
+  [
+    'a tunnel without an underlay',
+    '    internal: { addresses: [192.168.0.1/24] }\n',
+    '',
+    /no bridge has an internal port/,
+  ],
+  [
+    'an MTU of what has no interface',
+    'vxlan, ',
+    'vxlan, mtu: 1400, ',
+    /^x\.yaml:8:\d+: .*vx0\.mtu: a vxlan port has no interface/,
+  ],
+  ['an option that is none', 'key: 7', 'vni: 7', /^x\.yaml:8:\d+: .*unknown option "vni"; one of remote_ip/],
+  [
+    'two homes of the underlay',
+    'ports:\n      vx0',
+    'internal: { netns: other }\n    ports:\n      vx0',
+    /underlay\.netns expected/,
+  ],
+])('%s is refused where it stands', (_, from, to, words) => {
+  expect(tunnels).toContain(from)
+  expect(complaint(tunnels.replace(from, to))).toMatch(words)
+})
+
+test('two homes of the underlay are accepted when the file says whose routes count', () => {
+  const text = tunnels.replace('ports:\n      vx0', 'internal: { netns: other }\n    ports:\n      vx0')
+  expect(complaint(`${text}underlay: { netns: other }\n`)).toBe('accepted')
+})
+
 test('a profile with a relative name is looked for beside the configuration', () => {
   const dir = mkdtempSync(join(tmpdir(), 'config-'))
   writeFileSync(join(dir, 'own.yaml'), 'name: own\ntable-size: 5\nmatch: all\nactions: [output]\nmax-outputs: 1\n')
