@@ -20,6 +20,7 @@ napi_value EventfdSignal(napi_env, napi_callback_info);
 napi_value EventfdDrain(napi_env, napi_callback_info);
 
 napi_value NetlinkOpen(napi_env, napi_callback_info);
+napi_value NetlinkJoin(napi_env, napi_callback_info);
 napi_value NetlinkSend(napi_env, napi_callback_info);
 napi_value NetlinkRecv(napi_env, napi_callback_info);
 

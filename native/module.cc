@@ -41,6 +41,7 @@ constexpr Entry kEntries[] = {
     {"eventfdSignal", EventfdSignal},
     {"eventfdDrain", EventfdDrain},
     {"netlinkOpen", NetlinkOpen},
+    {"netlinkJoin", NetlinkJoin},
     {"netlinkSend", NetlinkSend},
     {"netlinkRecv", NetlinkRecv},
     {"watch", Watch},

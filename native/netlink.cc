@@ -90,6 +90,16 @@ napi_value NetlinkOpen(napi_env env, napi_callback_info info) {
   return out;
 }
 
+napi_value NetlinkJoin(napi_env env, napi_callback_info info) {
+  Args args(env, info, 2);
+  const int fd = args.Int(0);
+  int group = args.Int(1);
+  if (!args.ok()) return nullptr;
+  if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &group, sizeof group) != 0)
+    return ThrowErrno(env, errno, "setsockopt(NETLINK_ADD_MEMBERSHIP)");
+  return MakeUndefined(env);
+}
+
 napi_value NetlinkSend(napi_env env, napi_callback_info info) {
   Args args(env, info, 2);
   size_t length;

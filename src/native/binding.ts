@@ -157,6 +157,8 @@ export interface Native {
 
   /** NETLINK_ROUTE socket, non-blocking, with extended acks and strict checking where the kernel has them. */
   netlinkOpen(options: NetlinkOptions): { fd: number; portid: number }
+  /** Joins one more group (RTNLGRP_*). */
+  netlinkJoin(fd: number, group: number): void
   netlinkSend(fd: number, message: Uint8Array): void
   /** Length of the datagram read into `buffer`, 0 when there is none (EAGAIN), -1 on overrun (ENOBUFS): resynchronise. Longer datagrams throw EMSGSIZE. */
   netlinkRecv(fd: number, buffer: Uint8Array): number

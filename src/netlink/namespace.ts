@@ -83,6 +83,11 @@ export class Namespace {
     return namespace
   }
 
+  /** For mirrors that are to be attached: news of these groups come from now on. Throws an error with a `code`. */
+  join(groups: readonly number[]): void {
+    this.socket.join(groups)
+  }
+
   /** Whoever attaches dumps its table first thing afterwards. Returns how to end it. */
   attach(mirror: NamespaceMirror): () => void {
     this.#mirrors.add(mirror)

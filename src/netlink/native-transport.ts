@@ -4,6 +4,7 @@ import type { NetlinkTransport } from './transport.ts'
 
 export const nativeTransport: NetlinkTransport = {
   open: (options) => native.netlinkOpen(options),
+  join: (fd, group) => native.netlinkJoin(fd, group),
   send: (fd, message) => native.netlinkSend(fd, message),
   recv: (fd, buffer) => native.netlinkRecv(fd, buffer),
   watch: (fd, ready) => native.watch(fd, ready),

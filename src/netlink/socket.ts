@@ -119,6 +119,11 @@ export class NetlinkSocket {
     this.#news = news
   }
 
+  /** News of further groups come from now on. Throws an error with a `code`. */
+  join(groups: readonly number[]): void {
+    for (const group of groups) this.#transport.join(this.#fd, group)
+  }
+
   get closed(): boolean {
     return this.#closed
   }

@@ -2,6 +2,8 @@
 export interface NetlinkTransport {
   /** Opens a NETLINK_ROUTE socket in a namespace of `ip netns`, or the process's own. */
   open(options: { netns?: string; groups: number[]; rcvbuf?: number }): { fd: number; portid: number }
+  /** Joins one more group. Throws an error with a `code`. */
+  join(fd: number, group: number): void
   send(fd: number, message: Uint8Array): void
   /** Length read, 0: nothing there, -1: overrun. Throws an error with a `code`; EMSGSIZE for a datagram that does not fit. */
   recv(fd: number, buffer: Uint8Array): number

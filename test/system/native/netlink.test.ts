@@ -121,3 +121,18 @@ it('a namespace that is not is ENOENT', () => {
     expect.objectContaining({ code: 'ENOENT', errno: 2 }),
   )
 })
+
+it('joins a group later', async () => {
+  const socket = native.netlinkOpen({ netns: guest.netns, groups: [] })
+  bed.defer(() => native.close(socket.fd))
+  await routes('add', 1)
+  expect(drain(socket.fd).types).toEqual([])
+  native.netlinkJoin(socket.fd, RTNLGRP_IPV4_ROUTE)
+  await routes('del', 1)
+  expect(drain(socket.fd).types).toHaveLength(1)
+})
+
+it('refuses a group that is none', () => {
+  const { fd } = open()
+  expect(() => native.netlinkJoin(fd, -1)).toThrow(/NETLINK_ADD_MEMBERSHIP/)
+})

@@ -17,6 +17,10 @@ export class FakeKernel implements NetlinkTransport, Timers {
   open(): { fd: number; portid: number } {
     return { fd: 5, portid: PORTID }
   }
+  readonly joined: number[] = []
+  join(_fd: number, group: number): void {
+    this.joined.push(group)
+  }
   send(_fd: number, message: Uint8Array): void {
     for (const request of splitMessages(Buffer.from(message), () => {
       throw new Error('a malformed request')
