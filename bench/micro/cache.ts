@@ -58,6 +58,9 @@ const sink: ExecuteSink = {
   lost: () => {},
   copy: () => -1,
   noCopy: () => {},
+  encapWait: () => {},
+  tooBig: () => {},
+  reenter: () => {},
 }
 const executor = new Executor(arena, sink)
 const program = compileActions([{ type: 'output', port: 2 }])

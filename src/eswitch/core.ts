@@ -8,8 +8,10 @@ import {
   Executor,
   LOST_FLOW_DROP,
   LOST_MALFORMED,
+  LOST_NEIGHBOUR_QUEUE,
   LOST_NO_COPY,
   LOST_TRANSLATION,
+  LOST_TUNNEL_MTU,
 } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey, K_IN_PORT } from '../flow/key.ts'
@@ -415,6 +417,18 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
 
   noCopy(slot: number): void {
     countDrop(this.#shared.portStats, this.#meta[slot * META_WORDS + M_PORT]!, COPY_NO_SLOT)
+  }
+
+  encapWait(slot: number): void {
+    this.lost(slot, LOST_NEIGHBOUR_QUEUE)
+  }
+
+  tooBig(slot: number): void {
+    this.lost(slot, LOST_TUNNEL_MTU)
+  }
+
+  reenter(slot: number): void {
+    this.recirc(slot)
   }
 
   #drop(slot: number, no: number, reason: number): void {

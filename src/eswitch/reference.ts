@@ -196,4 +196,16 @@ export class ReferenceEswitch implements Eswitch, ExecuteSink {
   }
 
   noCopy(): void {}
+
+  encapWait(slot: number): void {
+    this.#pool.give(slot)
+  }
+
+  tooBig(slot: number): void {
+    this.#pool.give(slot)
+  }
+
+  reenter(slot: number): void {
+    this.#pool.give(slot)
+  }
 }

@@ -31,13 +31,24 @@ export interface Located {
   proto: number
   /** -1 for later fragments and when cut off. */
   l4: number
+  /** A fragment of IP, the first one included. */
+  fragment: boolean
   /** First byte after the frame. */
   end: number
   /** An IPv6 routing header with segments left: the destination in the header is not the one in the checksum. */
   routed: boolean
 }
 
-export const createLocated = (): Located => ({ typeAt: 0, type: 0, l3: -1, proto: -1, l4: -1, end: 0, routed: false })
+export const createLocated = (): Located => ({
+  typeAt: 0,
+  type: 0,
+  l3: -1,
+  proto: -1,
+  l4: -1,
+  fragment: false,
+  end: 0,
+  routed: false,
+})
 
 const locateIpv6 = (b: Uint8Array, to: Located): void => {
   let at = to.l3 + 40
@@ -57,6 +68,7 @@ const locateIpv6 = (b: Uint8Array, to: Located): void => {
     if (at + 8 > to.end) return
     const size = next === IPV6_FRAGMENT ? 8 : next === IPV6_AUTH ? (b[at + 1]! + 2) * 4 : (b[at + 1]! + 1) * 8
     if (next === IPV6_ROUTING && b[at + 3]! > 0) to.routed = true
+    if (next === IPV6_FRAGMENT) to.fragment = true
     const later = next === IPV6_FRAGMENT && (be16(b, at + 2) & 0xfff8) !== 0
     next = b[at]!
     at += size
@@ -74,6 +86,7 @@ export const locate = (b: Uint8Array, meta: Int32Array, slot: number, to: Locate
   to.l3 = -1
   to.l4 = -1
   to.proto = -1
+  to.fragment = false
   to.routed = false
   let at = off + 12
   if (at + 2 > to.end) return false
@@ -96,6 +109,7 @@ export const locate = (b: Uint8Array, meta: Int32Array, slot: number, to: Locate
     if (ihl < 20) return true
     to.l3 = l3
     to.proto = b[l3 + 9]!
+    to.fragment = (be16(b, l3 + 6) & 0x3fff) !== 0
     if ((be16(b, l3 + 6) & 0x1fff) === 0 && l3 + ihl < to.end) to.l4 = l3 + ihl
   } else if (type === ETH_IPV6) {
     if (l3 + 40 > to.end || b[l3]! >>> 4 !== 6) return true

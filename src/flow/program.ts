@@ -5,7 +5,9 @@
  * slot (OP_LAST), earlier ones take byte copies; what has no effect any more behind the last consumer is left out.
  * So every non-empty program ends in an instruction that consumes the slot. An empty program drops.
  */
+import { MAX_ENCAPS } from './encap.ts'
 import { K_ARP_HW, K_ETH, K_MPLS, K_ND_TARGET, K_NW, K_NW_DST, K_NW_SRC, K_TP } from './key.ts'
+import { LOST_OUTER_FRAGMENT, LOST_TRANSLATION, LOST_UNKNOWN_VNI } from './lost.ts'
 import type { OdpAction, SetHeader } from './odp.ts'
 
 /** port */
@@ -27,9 +29,17 @@ export const OP_POP_MPLS = 8
 export const OP_RECIRC = 9
 /** argument: words of the body, which follows and runs on a copy */
 export const OP_CLONE = 10
-/** consumes */
+/** argument: LOST_*; consumes */
 export const OP_DROP = 11
-/** From here on: argument: number of triples; word, value, mask each. */
+/** entry, maxLen to cut the frame to before (0: not) */
+export const OP_TNL_PUSH = 12
+/** entry, maxLen; consumes */
+export const OP_TNL_PUSH_LAST = 13
+/** port, maxLen */
+export const OP_TNL_POP = 14
+/** port, maxLen; consumes */
+export const OP_TNL_POP_LAST = 15
+/** OP_SET_*: argument: number of triples; word, value, mask each. */
 export const OP_SET_ETH = 16
 export const OP_SET_MPLS = 17
 export const OP_SET_IPV4 = 18
@@ -43,6 +53,10 @@ export const OP_SET_ICMP = 25
 export const OP_SET_ICMPV6 = 26
 export const OP_SET_MARK = 27
 export const OP_SET_PRIORITY = 28
+/** port */
+export const OP_REENTER = 29
+/** port; consumes */
+export const OP_REENTER_LAST = 30
 
 /** Longest program: a list that needs more cannot be installed. */
 export const MAX_PROGRAM = 16384
@@ -86,7 +100,13 @@ const consumes = (action: OdpAction): boolean =>
   action.type === 'output' ||
   action.type === 'recirc' ||
   action.type === 'drop' ||
+  action.type === 'tnl_push' ||
+  action.type === 'tnl_pop' ||
+  action.type === 'reenter' ||
   (action.type === 'clone' && action.actions.some(consumes))
+
+const lostFor = (reason: string): number =>
+  reason === 'unknown-vni' ? LOST_UNKNOWN_VNI : reason === 'outer-fragment' ? LOST_OUTER_FRAGMENT : LOST_TRANSLATION
 
 const compileSet = (action: OdpAction & { type: 'set' }, out: number[]): void => {
   const settable = SETTABLE[action.header]
@@ -138,7 +158,20 @@ const compileList = (actions: readonly OdpAction[], out: number[]): void => {
         break
       case 'drop':
         if (!last) throw new ProgramError('drop must be the last action of its list')
-        out.push(OP_DROP)
+        out.push(OP_DROP | (lostFor(action.reason) << 8))
+        break
+      case 'tnl_push':
+        if (!Number.isInteger(action.entry) || action.entry < 0 || action.entry >= MAX_ENCAPS)
+          throw new ProgramError(`tnl_push: entry ${action.entry}, 0 to ${MAX_ENCAPS - 1} expected`)
+        out.push(last ? OP_TNL_PUSH_LAST : OP_TNL_PUSH, action.entry, maxLen)
+        maxLen = 0
+        break
+      case 'tnl_pop':
+        out.push(last ? OP_TNL_POP_LAST : OP_TNL_POP, action.port, maxLen)
+        maxLen = 0
+        break
+      case 'reenter':
+        out.push(last ? OP_REENTER_LAST : OP_REENTER, action.port)
         break
       case 'clone': {
         if (!consumes(action)) break

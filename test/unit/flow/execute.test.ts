@@ -77,6 +77,9 @@ const execute = (
     },
     copy: (slot) => pool.copy(slot),
     noCopy: () => void result.noCopy++,
+    encapWait: take,
+    tooBig: take,
+    reenter: take,
   }
   const slot = pool.take(frame.length)
   const m = slot * META_WORDS
@@ -503,6 +506,9 @@ describe('malformed frames', () => {
             lost: () => void ended++,
             copy: () => -1,
             noCopy: () => {},
+            encapWait: () => void ended++,
+            tooBig: () => void ended++,
+            reenter: () => void ended++,
           }
           new Executor(arena, sink).run(compileActions([...actions, out]), slot)
           expect(ended).toBe(1)
