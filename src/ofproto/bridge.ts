@@ -8,6 +8,7 @@ import { MacLearning } from './mac-learning.ts'
 import { Port, type PortFlags, type PortSpec } from './port.ts'
 import type { Rule } from './rule.ts'
 import { FlowTables } from './tables.ts'
+import type { Tunnels } from './tunnels.ts'
 
 export interface BridgeOptions {
   /** Seconds (other_config:mac-aging-time). */
@@ -22,9 +23,10 @@ export interface BridgeOptions {
 /** What a bridge may ask of the switch it belongs to. */
 export interface BridgeHost {
   readonly clock: Clock
+  readonly tunnels: Tunnels
   /** Something changed that translations depend on. */
   changed(): void
-  /** Throws if the name or the datapath port is taken by another port of the switch. */
+  /** Throws if the name, the datapath port or a tunnel's packets are taken by another port of the switch. */
   claim(port: Port): void
   release(port: Port): void
   findPort(name: string): Port | undefined
@@ -34,6 +36,7 @@ export class Bridge {
   readonly name: string
   readonly tables: FlowTables
   readonly macs: MacLearning
+  readonly tunnels: Tunnels
   options: BridgeOptions = {}
   readonly #host: BridgeHost
   readonly #byName = new Map<string, Port>()
@@ -45,6 +48,7 @@ export class Bridge {
   constructor(name: string, host: BridgeHost, options: BridgeOptions, normal: boolean) {
     this.name = name
     this.#host = host
+    this.tunnels = host.tunnels
     this.tables = new FlowTables({ clock: host.clock })
     this.tables.generation.onBump(() => host.changed())
     this.macs = new MacLearning(host.clock, () => host.changed())
@@ -100,7 +104,7 @@ export class Bridge {
     return this.tables.lookup(table, key, wc)
   }
 
-  /** A port named as the bridge becomes LOCAL. Throws CodedError for a name or datapath port that is taken. */
+  /** A port named as the bridge becomes LOCAL. Throws CodedError for a name, a datapath port or a tunnel that is taken. */
   addPort(spec: PortSpec): Port {
     const port = new Port(this, this.#allocate(spec), spec)
     this.#host.claim(port)
@@ -120,10 +124,14 @@ export class Bridge {
     this.#portsChanged()
   }
 
-  /** Gives a port new VLAN settings, peer or MTU. Its number, name and datapath port stay. */
+  /** Gives a port new VLAN settings, peer, tunnel or MTU. Its number, name, kind and datapath port stay. */
   reconfigurePort(name: string, spec: Omit<PortSpec, 'name' | 'dpPort' | 'ofport'>): Port {
     const port = this.#require(name)
     const bundle = createBundle(name, port, spec)
+    if (port.kind === 'tunnel' && spec.tunnel !== undefined) {
+      this.tunnels.replace(port, spec.tunnel)
+      port.tunnel = spec.tunnel
+    }
     port.peer = spec.peer ?? port.peer
     port.mtu = spec.mtu ?? port.mtu
     port.bundle = bundle
@@ -135,6 +143,14 @@ export class Bridge {
   /** Changes OpenFlow's port configuration (`mod-port`). */
   setPortFlags(name: string, flags: Partial<PortFlags>): void {
     Object.assign(this.#require(name).flags, flags)
+    this.#host.changed()
+  }
+
+  /** Notes the address of a port's interface: 48 bits. */
+  setPortMac(name: string, mac: number): void {
+    const port = this.#require(name)
+    if (port.mac === mac) return
+    port.mac = mac
     this.#host.changed()
   }
 

@@ -2,11 +2,13 @@
  * Tier 1's model of the switch: bridges over one datapath. It knows which bridge owns a datapath port, and when something changed that translations
  * depend on. Main thread.
  */
+import { K_IN_PORT } from '../flow/key.ts'
 import type { Clock } from '../lib/clock.ts'
 import { CodedError } from '../lib/errors.ts'
 import { Generation } from '../lib/generation.ts'
 import { Bridge, type BridgeHost, type BridgeOptions } from './bridge.ts'
 import type { Port } from './port.ts'
+import { Tunnels } from './tunnels.ts'
 
 export interface NewBridge extends BridgeOptions {
   /** False for a bridge that gets rules of its own: it starts with none, and drops. Default true: one NORMAL rule. */
@@ -14,6 +16,7 @@ export interface NewBridge extends BridgeOptions {
 }
 
 export class Ofproto {
+  readonly tunnels: Tunnels
   readonly #bridges = new Map<string, Bridge>()
   readonly #byName = new Map<string, Port>()
   readonly #byDp = new Map<number, Port>()
@@ -21,8 +24,10 @@ export class Ofproto {
   readonly #host: BridgeHost
 
   constructor(clock: Clock) {
+    this.tunnels = new Tunnels(() => this.#changes.bump())
     this.#host = {
       clock,
+      tunnels: this.tunnels,
       changed: () => this.#changes.bump(),
       claim: (port) => this.#claim(port),
       release: (port) => this.#release(port),
@@ -63,9 +68,19 @@ export class Ofproto {
     return this.#bridges.get(name)
   }
 
-  /** The owner of a datapath port. */
+  /** The owner of a datapath port. Those of tunnels belong to several: see `receiver`. */
   portByDp(no: number): Port | undefined {
     return this.#byDp.get(no)
+  }
+
+  /**
+   * The port by which a packet with this key came (K_IN_PORT a datapath port). 'unknown-vni': a tunnel's packet that no tunnel port takes. undefined: nobody owns
+   * the datapath port.
+   */
+  receiver(key: Int32Array): Port | 'unknown-vni' | undefined {
+    const owner = this.#byDp.get(key[K_IN_PORT]!)
+    if (owner !== undefined || !this.tunnels.isPopPort(key[K_IN_PORT]!)) return owner
+    return this.tunnels.ports.lookup(key) ?? 'unknown-vni'
   }
 
   portByName(name: string): Port | undefined {
@@ -82,11 +97,13 @@ export class Ofproto {
         throw new CodedError('EEXIST', `port ${port.name}: datapath port ${port.dpPort} belongs to ${owner.name}`)
       this.#byDp.set(port.dpPort, port)
     }
+    if (port.tunnel !== null) this.tunnels.add(port, port.tunnel)
     this.#byName.set(port.name, port)
   }
 
   #release(port: Port): void {
     this.#byName.delete(port.name)
     if (port.kind === 'dp') this.#byDp.delete(port.dpPort)
+    if (port.kind === 'tunnel') this.tunnels.remove(port)
   }
 }

@@ -4,11 +4,10 @@
  * makes a further pass. Main thread.
  */
 import type { Dpif } from '../datapath/contract.ts'
-import { K_DP_WORDS, K_IN_PORT } from '../flow/key.ts'
+import { K_DP_WORDS } from '../flow/key.ts'
 import type { Clock } from '../lib/clock.ts'
+import { decide } from './decide.ts'
 import type { Ofproto } from './ofproto.ts'
-import { translate } from './translate/translate.ts'
-import { datapathMask } from './translate/wildcards.ts'
 import type { CachedFlow, CachedFlows } from './udpif-flows.ts'
 import type { Scheduler } from './udpif-scheduler.ts'
 
@@ -60,6 +59,7 @@ export class Revalidator {
   readonly #onError: (error: unknown) => void
   #iterator: Iterator<CachedFlow> | null = null
   #version = -1
+  #tunnelsAsOf = -1
   #startedAt = 0
   #endedAt = Number.NEGATIVE_INFINITY
   #cancel: (() => void) | null = null
@@ -132,8 +132,20 @@ export class Revalidator {
     this.#waiting = []
     this.#version = this.#ofproto.version
     this.#startedAt = this.#scheduler.elapsed()
+    this.#revalidateTunnels()
     this.#iterator = this.#flows.values()
     this.#slice()
+  }
+
+  /** First: flows of tunnels name entries, which then follow from the rules as they now are. */
+  #revalidateTunnels(): void {
+    if (this.#tunnelsAsOf === this.#version) return
+    this.#tunnelsAsOf = this.#version
+    try {
+      this.#ofproto.tunnels.layer?.revalidate()
+    } catch (error) {
+      this.#onError(error)
+    }
   }
 
   #slice(): void {
@@ -197,7 +209,7 @@ export class Revalidator {
   #visit(flow: CachedFlow): void {
     const now = this.#clock.now()
     const packets = this.#flows.collect(flow)
-    const pressed = this.#flows.size > this.#dpif.flowLimit
+    const pressed = this.#flows.size > this.#dpif.flowLimit && !flow.preinstalled
     if (flow.used + (pressed ? PRESSED_IDLE : this.maxIdle) <= now || (flow.expires !== 0 && flow.expires <= now)) {
       this.counters.idle++
       this.#flows.remove(flow)
@@ -207,19 +219,20 @@ export class Revalidator {
   #retranslate(flow: CachedFlow, learn: boolean): void {
     const { key, mask } = flow.match
     const version = this.#ofproto.version
-    const inPort = this.#ofproto.portByDp(key[K_IN_PORT]!)
-    if (inPort === undefined && flow.expires !== 0) {
-      flow.version = version
+    // A flow for a port that nobody owned.
+    if (flow.expires !== 0) {
+      if (this.#ofproto.receiver(key) === undefined) flow.version = version
+      else this.#delete(flow)
       return
     }
-    // Its port is gone, or, of a flow for a port that nobody owned, there now.
-    if (inPort === undefined || flow.expires !== 0) {
+    const decision = decide(this.#ofproto, key, learn, flow.used)
+    // Its port is gone.
+    if (decision === null) {
       this.#delete(flow)
       return
     }
     this.counters.translated++
-    const result = translate({ key, inPort, learn, used: flow.used, reporter: null })
-    const needed = datapathMask(result.wc, key)
+    const needed = decision.mask
     for (let i = 0; i < K_DP_WORDS; i++) {
       // The key says nothing about bits outside of its mask, so nothing can be said about this flow now.
       if ((needed[i]! & ~mask[i]!) !== 0) {
@@ -227,7 +240,7 @@ export class Revalidator {
         return
       }
     }
-    if (this.#flows.update(flow, result.actions, result.effects, version)) this.counters.modified++
+    if (this.#flows.update(flow, decision.actions, decision.effects, version)) this.counters.modified++
   }
 
   #delete(flow: CachedFlow): void {

@@ -2,10 +2,12 @@
  * `ofproto/trace`: the way of a packet through the tables, told in Open vSwitch's layout. Nothing is changed by it: no address is learned, no rule counted. Main thread.
  */
 
+import { addressToWords } from '../flow/address.ts'
 import { formatFlow } from '../flow/flow-text.ts'
-import { createKey, K_ACTSET_OUTPUT, K_IN_PORT, type Match } from '../flow/key.ts'
+import { createKey, K_ACTSET_OUTPUT, K_IN_PORT, K_TUN_DST, K_TUN_ID, K_TUN_SRC, type Match } from '../flow/key.ts'
 import type { OdpAction } from '../flow/odp.ts'
 import { formatOdpActions, parseOdpMatch } from '../flow/odp-text.ts'
+import type { OdpActionNames } from '../flow/odp-text-actions.ts'
 import { formatMatch, parseMatch } from '../flow/ofp-text.ts'
 import { CodedError } from '../lib/errors.ts'
 import type { Ofproto } from './ofproto.ts'
@@ -38,6 +40,16 @@ export const parseTraceArgs = (ofproto: Ofproto, args: readonly string[]): { key
   return second === undefined ? fromDatapath(ofproto, first) : fromBridge(ofproto, first, second)
 }
 
+/** tun_src and tun_dst speak of an address's last word. Of a packet that comes by a tunnel port, what is not given is as the port's options say. */
+const fillInTunnel = (key: Int32Array, mask: Int32Array, { tunnel }: Port): void => {
+  const absent = (from: number, words: number): boolean => mask.subarray(from, from + words).every((word) => word === 0)
+  for (const at of [K_TUN_SRC, K_TUN_DST]) if (key[at + 3] !== 0 && absent(at, 3)) key[at + 2] = 0xffff
+  if (tunnel === null) return
+  if (tunnel.remote !== 'flow' && absent(K_TUN_SRC, 4)) addressToWords(tunnel.remote, key, K_TUN_SRC)
+  if (tunnel.local instanceof Uint8Array && absent(K_TUN_DST, 4)) addressToWords(tunnel.local, key, K_TUN_DST)
+  if (typeof tunnel.key === 'number' && absent(K_TUN_ID, 2)) key[K_TUN_ID + 1] = tunnel.key
+}
+
 const fromDatapath = (ofproto: Ofproto, text: string): { key: Int32Array; inPort: Port } => {
   const portNo = (name: string): number | undefined => {
     const no = ofproto.portByName(name)?.dpPort
@@ -46,7 +58,9 @@ const fromDatapath = (ofproto: Ofproto, text: string): { key: Int32Array; inPort
   const { key: parsed } = parseOdpMatch(text, { portByName: portNo })
   const key = createKey()
   key.set(parsed)
-  const inPort = ofproto.portByDp(key[K_IN_PORT]!)
+  const inPort = ofproto.receiver(key)
+  if (inPort === 'unknown-vni')
+    throw new CodedError('ENODEV', 'no tunnel port takes packets with this tun_id, src and dst: drop(unknown-vni)')
   if (inPort === undefined) throw new CodedError('ENODEV', `no OpenFlow port for datapath port ${key[K_IN_PORT]}`)
   return { key, inPort }
 }
@@ -58,6 +72,7 @@ const fromBridge = (ofproto: Ofproto, name: string, text: string): { key: Int32A
   if (mask[K_IN_PORT] === 0) throw new CodedError('EINVAL', `${text}: expected in_port=PORT, where the packet enters`)
   const inPort = bridge.port(key[K_IN_PORT]!)
   if (inPort === undefined) throw new CodedError('ENODEV', `bridge ${name} has no port ${key[K_IN_PORT]}`)
+  fillInTunnel(key, mask, inPort)
   // Rules do not speak of the TPID; a packet has one.
   settleTag(key)
   return { key, inPort }
@@ -89,10 +104,10 @@ const megaflow = (key: Int32Array, inPort: Port, { wc }: XlateResult): Match => 
   return { key: masked, mask }
 }
 
-/** Traces a packet with this key; `key`'s K_IN_PORT is not used. */
-export const trace = (key: Int32Array, inPort: Port, verdict?: TraceVerdict): string => {
+/** Traces a packet with this key; `key`'s K_IN_PORT is not used. `names`: how the datapath's actions are printed. */
+export const trace = (key: Int32Array, inPort: Port, verdict?: TraceVerdict, names: OdpActionNames = {}): string => {
   const packet = key.slice()
-  packet[K_IN_PORT] = inPort.dpPort
+  packet[K_IN_PORT] = inPort.bridge.tunnels.ingress(inPort)
   const tree = new TraceTree()
   const result = translate({ key: packet, inPort, learn: false, used: 0, reporter: tree })
   const initial = asPipelineKey(packet, inPort)
@@ -102,7 +117,7 @@ export const trace = (key: Int32Array, inPort: Port, verdict?: TraceVerdict): st
     '',
     `Final flow: ${sameKey(initial, result.flow) ? 'unchanged' : flowText(result.flow)}`,
     `Megaflow: ${megaflowText(megaflow(packet, inPort, result))}`,
-    `Datapath actions: ${formatOdpActions(result.actions)}`,
+    `Datapath actions: ${formatOdpActions(result.actions, names)}`,
   ]
   if (result.error !== null) lines.push(`Translation failed (${result.error}), packet is dropped.`)
   else if (verdict !== undefined) {

@@ -6,7 +6,9 @@ import type { Dpif, FlowStats } from '../datapath/contract.ts'
 import type { Match } from '../flow/key.ts'
 import { equalMatch } from '../flow/match.ts'
 import type { OdpAction } from '../flow/odp.ts'
+import { encapsOf } from './encap-refs.ts'
 import { pushStats, type SideEffect } from './translate/effects.ts'
+import type { EncapHolder } from './tunnels.ts'
 import { ufidOf } from './ufid.ts'
 
 export interface CachedFlow {
@@ -21,6 +23,8 @@ export interface CachedFlow {
   readonly created: number
   /** Clock milliseconds at which it goes in any case; 0: by idleness only. */
   readonly expires: number
+  /** Put before a packet came (Udpif.preinstall). */
+  readonly preinstalled: boolean
   /** Clock milliseconds of the last packet; `created` before there was one. */
   used: number
   /** Credited so far. */
@@ -34,6 +38,7 @@ export interface FlowParts {
   readonly effects: readonly SideEffect[]
   readonly version: number
   readonly expires?: number
+  readonly preinstalled?: boolean
 }
 
 export type InstallOutcome = 'new' | 'known' | 'full' | 'collision'
@@ -42,12 +47,15 @@ const freshStats = (): FlowStats => ({ packets: 0, bytes: 0, used: 0, tcpFlags: 
 
 export class CachedFlows {
   readonly #dpif: Dpif
+  readonly #encaps: EncapHolder
   readonly #nameOf: (match: Match) => string
   readonly #byUfid = new Map<string, CachedFlow>()
   readonly #scratch = freshStats()
 
-  constructor(dpif: Dpif, nameOf: (match: Match) => string = ufidOf) {
+  /** `encaps`: where entries are that actions name. */
+  constructor(dpif: Dpif, encaps: EncapHolder, nameOf: (match: Match) => string = ufidOf) {
     this.#dpif = dpif
+    this.#encaps = encaps
     this.#nameOf = nameOf
   }
 
@@ -81,7 +89,7 @@ export class CachedFlows {
     }
     const id = this.#dpif.flowNew()
     if (id < 0) return 'full'
-    const { match, actions, effects, version, expires = 0 } = parts
+    const { match, actions, effects, version, expires = 0, preinstalled = false } = parts
     this.#byUfid.set(ufid, {
       id,
       ufid,
@@ -90,11 +98,13 @@ export class CachedFlows {
       effects,
       version,
       expires,
+      preinstalled,
       created: now,
       used: now,
       packets: 0,
       bytes: 0,
     })
+    this.#hold(actions)
     this.#dpif.flowPut({ id, ufid, match, actions })
     return 'new'
   }
@@ -104,6 +114,8 @@ export class CachedFlows {
     flow.effects = effects
     flow.version = version
     if (equalActions(flow.actions, actions)) return false
+    this.#hold(actions)
+    this.#release(flow.actions)
     flow.actions = actions
     this.#dpif.flowPut({ id: flow.id, ufid: flow.ufid, match: flow.match, actions })
     return true
@@ -112,13 +124,25 @@ export class CachedFlows {
   /** Takes a flow out of the datapath. What it has counted meanwhile is credited when the datapath has done so. */
   remove(flow: CachedFlow): void {
     this.#byUfid.delete(flow.ufid)
-    this.#dpif.flowDel(flow.id, (final) => this.#credit(flow, final))
+    const { actions } = flow
+    this.#dpif.flowDel(flow.id, (final) => {
+      this.#credit(flow, final)
+      this.#release(actions)
+    })
   }
 
   /** Credits what was counted since the last time. Returns the number of packets. */
   collect(flow: CachedFlow): number {
     if (!this.#dpif.flowStats(flow.id, this.#scratch)) return 0
     return this.#credit(flow, this.#scratch)
+  }
+
+  #hold(actions: readonly OdpAction[]): void {
+    for (const id of encapsOf(actions)) this.#encaps.hold(id)
+  }
+
+  #release(actions: readonly OdpAction[]): void {
+    for (const id of encapsOf(actions)) this.#encaps.release(id)
   }
 
   #credit(flow: CachedFlow, stats: FlowStats): number {

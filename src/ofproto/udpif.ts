@@ -39,7 +39,7 @@ export class Udpif {
   constructor({ ofproto, dpif, clock, scheduler = eventLoopScheduler, log }: UdpifOptions) {
     const onError = (error: unknown): void => log?.warnLimited('translation failed', { error: errorText(error) })
     this.#dpif = dpif
-    this.#flows = new CachedFlows(dpif)
+    this.#flows = new CachedFlows(dpif, ofproto.tunnels)
     this.#upcalls = new Upcalls(ofproto, dpif, clock, this.#flows, onError)
     this.revalidator = new Revalidator(ofproto, dpif, clock, this.#flows, scheduler, onError)
     ofproto.onChange(() => this.revalidator.request())
@@ -56,7 +56,7 @@ export class Udpif {
   }
 
   /**
-   * Puts the flow for packets with this key (K_IN_PORT a datapath port) before one has come. False: no bridge owns the port.
+   * Puts the flow for packets with this key (K_IN_PORT a datapath port) before one has come. It goes as others do, when it has been idle. False: no bridge owns the port.
    */
   preinstall(key: Int32Array): boolean {
     return this.#upcalls.install(key, false) !== null
@@ -70,6 +70,10 @@ export class Udpif {
   /** Resolves when every flow has been looked at, from now on. */
   settled(): Promise<void> {
     return this.revalidator.settled()
+  }
+
+  flow(ufid: string): CachedFlow | undefined {
+    return this.#flows.get(ufid)
   }
 
   flows(): Iterable<CachedFlow> {

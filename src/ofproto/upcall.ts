@@ -8,11 +8,9 @@ import { createKey, createMatch, K_DP_WORDS, K_IN_PORT, K_RECIRC_ID, type Match 
 import type { OdpAction } from '../flow/odp.ts'
 import type { Clock } from '../lib/clock.ts'
 import { GSO_NONE, M_GSO_SIZE, M_GSO_TYPE, M_HDR_LEN, M_LEN, META_WORDS } from '../packet/slot.ts'
+import { type Decision, decide } from './decide.ts'
 import type { Ofproto } from './ofproto.ts'
-import type { XlateResult } from './translate/context.ts'
 import { pushStats } from './translate/effects.ts'
-import { translate } from './translate/translate.ts'
-import { datapathMask } from './translate/wildcards.ts'
 import type { CachedFlows, InstallOutcome } from './udpif-flows.ts'
 
 /** Milliseconds for which a port that no bridge owns is not asked about again. */
@@ -20,8 +18,10 @@ export const UNOWNED_LIFE = 1000
 
 export interface UpcallCounters {
   upcalls: number
-  /** Flows put. */
+  /** Flows put for a packet. */
   installed: number
+  /** Flows put before a packet came. */
+  preinstalled: number
   /** The flow was there already: its first packets came close together. */
   known: number
   /** The flow limit was reached; only the packet was answered. */
@@ -58,6 +58,7 @@ export class Upcalls {
   readonly counters: UpcallCounters = {
     upcalls: 0,
     installed: 0,
+    preinstalled: 0,
     known: 0,
     full: 0,
     collision: 0,
@@ -106,30 +107,32 @@ export class Upcalls {
    * Translates and puts the flow. `learn`: a packet has come. Without one it is a pre-installation: the flow is there before its first packet. null: nobody owns
    * the port.
    */
-  install(key: Int32Array, learn: boolean): XlateResult | null {
+  install(key: Int32Array, learn: boolean): Decision | null {
     const now = this.#clock.now()
     // Taken first: what the translation itself changes (a learned address) may concern this flow too.
     const version = this.#ofproto.version
-    const inPort = this.#ofproto.portByDp(key[K_IN_PORT]!)
-    if (inPort === undefined) {
+    const decision = decide(this.#ofproto, key, learn, now)
+    if (decision === null) {
+      if (!learn) return null
       this.counters.unowned++
       this.#count(
         this.#flows.install(
           { match: portMatch(key), actions: [], effects: [], version, expires: now + UNOWNED_LIFE },
           now,
         ),
+        true,
       )
       return null
     }
-    const result = translate({ key, inPort, learn, used: now, reporter: null })
-    if (result.error !== null) this.counters.failed++
-    const match = matchOf(key, datapathMask(result.wc, key))
-    this.#count(this.#flows.install({ match, actions: result.actions, effects: result.effects, version }, now))
-    return result
+    if (decision.failed) this.counters.failed++
+    const { actions, effects } = decision
+    const match = matchOf(key, decision.mask)
+    this.#count(this.#flows.install({ match, actions, effects, version, preinstalled: !learn }, now), learn)
+    return decision
   }
 
-  #count(outcome: InstallOutcome): void {
-    if (outcome === 'new') this.counters.installed++
+  #count(outcome: InstallOutcome, forPacket: boolean): void {
+    if (outcome === 'new') this.counters[forPacket ? 'installed' : 'preinstalled']++
     else this.counters[outcome]++
   }
 

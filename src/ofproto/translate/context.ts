@@ -24,6 +24,8 @@ export interface XlateInput {
   readonly reporter: Reporter | null
   /** Instead of a look-up in table 0 (packet-out). */
   readonly actions?: readonly OfpAction[]
+  /** The packet is a tunnel's outer one: it must not enter a tunnel. */
+  readonly underlay?: boolean
 }
 
 /** What a translation answers. */

@@ -2,6 +2,7 @@
  * What packets of a flow do in tier 1, recorded at translation: with it the statistics of a cached flow reach rules, MAC entries and patch ports without
  * translating again. Lists are immutable once the translation is done.
  */
+import type { TunnelLayer } from '../../tunnel/contract.ts'
 import type { Bundle } from '../bundle.ts'
 import type { Port } from '../port.ts'
 import type { Rule } from '../rule.ts'
@@ -18,6 +19,10 @@ export type SideEffect =
     }
   /** Crossed a pair of patch ports. */
   | { readonly type: 'patch'; readonly tx: Port; readonly rx: Port }
+  /** Went out by tunnel port `port`, with the header of an encap entry. */
+  | { readonly type: 'encap'; readonly layer: TunnelLayer; readonly entry: number; readonly port: Port }
+  /** Came in by tunnel port `port`. */
+  | { readonly type: 'decap'; readonly port: Port }
 
 /** Credits `packets` packets of together `bytes` bytes, the last at `used` (clock milliseconds). Nothing happens for none. */
 export const pushStats = (effects: readonly SideEffect[], packets: number, bytes: number, used: number): void => {
@@ -39,6 +44,15 @@ export const pushStats = (effects: readonly SideEffect[], packets: number, bytes
         effect.tx.txBytes += bytes
         effect.rx.rxPackets += packets
         effect.rx.rxBytes += bytes
+        break
+      case 'encap':
+        effect.layer.credit(effect.entry, packets, bytes, used)
+        effect.port.txPackets += packets
+        effect.port.txBytes += bytes
+        break
+      case 'decap':
+        effect.port.rxPackets += packets
+        effect.port.rxBytes += bytes
         break
     }
   }

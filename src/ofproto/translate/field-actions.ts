@@ -17,6 +17,7 @@ import {
   PROTO_TCP,
   PROTO_UDP,
 } from './packet.ts'
+import { clearUnlessIpv4, isIpv4Address, settleTunnelAddress } from './tunnel-fields.ts'
 import { settleTag } from './vlan-actions.ts'
 
 const L3 = new Set(['ip', 'ipv6', 'ip-any', 'ip-or-arp', 'ip-any-or-arp', 'arp'])
@@ -50,9 +51,11 @@ const isTunnelField = (field: Field): boolean => {
 }
 
 /** Writes bits of the flow and un-wildcards them: packets that have the value already need no action, others do. */
-const write = (x: Xlate, bit: number, bits: number, value: bigint, mask: bigint, look: boolean): void => {
+const write = (x: Xlate, field: Field, bit: number, bits: number, value: bigint, mask: bigint, look: boolean): void => {
+  clearUnlessIpv4(x.flow, field)
   writeBits(x.flow, bit, bits, value, mask)
   if (look) writeBits(x.wc, bit, bits, mask, mask)
+  settleTunnelAddress(x.flow, field)
   if (bit >> 5 === K_VLAN0) settleTag(x.flow)
 }
 
@@ -62,7 +65,7 @@ export const setFieldMasked = (x: Xlate, field: Field, value: bigint, mask: bigi
     return
   }
   lookBelow(x, field)
-  write(x, field.bit, field.bits, value, mask, !isTunnelField(field))
+  write(x, field, field.bit, field.bits, value, mask, !isTunnelField(field))
 }
 
 /** What OpenFlow 1.0's actions write, narrower than where their fields exist: not ARP's addresses, not ICMP's type. */
@@ -89,7 +92,7 @@ export const modField = (x: Xlate, name: string, field: Field, value: bigint): v
   lookBelow(x, field)
   // The DSCP is written, the ECN bits below it stay (ovs-actions(7)).
   const mask = name === 'mod_nw_tos' ? 0xfcn : fullMask(field)
-  write(x, field.bit, field.bits, value, mask, true)
+  write(x, field, field.bit, field.bits, value, mask, true)
 }
 
 /** First bit of a subfield in the key. */
@@ -101,6 +104,7 @@ const onesOf = (bits: number): bigint => (1n << BigInt(bits)) - 1n
 export const readSubfield = (x: Xlate, sub: Subfield): bigint => {
   const ones = onesOf(sub.bits)
   writeBits(x.wc, firstBit(sub), sub.bits, ones, ones)
+  if (!isIpv4Address(x.flow, sub.field)) return 0n
   return readBits(x.flow, firstBit(sub), sub.bits)
 }
 
@@ -110,14 +114,14 @@ export const load = (x: Xlate, dst: Subfield, value: bigint): void => {
     return
   }
   lookBelow(x, dst.field)
-  write(x, firstBit(dst), dst.bits, value, onesOf(dst.bits), !isTunnelField(dst.field))
+  write(x, dst.field, firstBit(dst), dst.bits, value, onesOf(dst.bits), !isTunnelField(dst.field))
 }
 
 export const move = (x: Xlate, src: Subfield, dst: Subfield): void => {
   if (!present(x, src.field) || !present(x, dst.field)) return
   lookBelow(x, dst.field)
   const value = readSubfield(x, src)
-  write(x, firstBit(dst), dst.bits, value, onesOf(dst.bits), true)
+  write(x, dst.field, firstBit(dst), dst.bits, value, onesOf(dst.bits), !isTunnelField(dst.field))
   x.reporter?.written(dst, x.flow)
 }
 

@@ -19,6 +19,19 @@ export type DropReason =
   | 'no-recirculation-context'
   | 'no-controller'
   | 'ttl-exceeded'
+  /** No tunnel port takes the decapsulated packet. */
+  | 'unknown-vni'
+  /** The first fragment of a packet that would end a tunnel here. */
+  | 'outer-fragment'
+  /** The tunnel's remote address is to be set by the rules, and they did not. */
+  | 'no-tunnel-remote'
+  /** The tunnel's addresses are not of one IP version. */
+  | 'tunnel-address-mismatch'
+  /** The packet came by a tunnel, and its way leads to the tunnel's own end. */
+  | 'tunnel-to-self'
+  | 'too-many-encaps'
+  /** The way of a tunnel's outer packet leads into a tunnel. */
+  | 'tunnel-loop'
 
 const LIMITS: ReadonlySet<DropReason> = new Set(['recursion-too-deep', 'too-many-resubmits', 'too-many-actions'])
 

@@ -26,6 +26,7 @@ import { readSubfield } from './field-actions.ts'
 import { isLimit } from './limits.ts'
 import { normal } from './normal.ts'
 import { OFPP_UNSET, runCloned, runTable } from './pipeline.ts'
+import { outputTunnel, terminates } from './tunnel.ts'
 
 /** The packet goes on in the bridge of `peer`: as a copy, without metadata, with an action set of its own. */
 const throughPatch = (x: Xlate, port: Port, peer: Port): void => {
@@ -78,8 +79,18 @@ export const outputTo = (x: Xlate, no: number): void => {
     else throughPatch(x, port, peer)
     return
   }
+  if (port.tunnel !== null) {
+    outputTunnel(x, port, port.tunnel)
+    return
+  }
+  const pop = terminates(x, port)
+  if (pop === 'fragment') {
+    x.reporter?.warn('a fragment of a tunnel packet, skipping output')
+    x.emptyReason ??= 'outer-fragment'
+    return
+  }
   commit(x)
-  x.actions.push({ type: 'output', port: port.dpPort })
+  x.actions.push(pop < 0 ? { type: 'output', port: port.dpPort } : { type: 'tnl_pop', port: pop })
 }
 
 const flood = (x: Xlate, all: boolean): void => {

@@ -41,6 +41,7 @@ export const translate = (input: XlateInput): XlateResult => {
   x.base[K_IN_PORT] = input.inPort.no
   x.flow[K_ACTSET_OUTPUT] = OFPP_UNSET
   x.reporter?.bridge(x.bridge)
+  if (input.inPort.kind === 'tunnel') x.effects.push({ type: 'decap', port: input.inPort })
   runFirst(x)
   if (x.error === null) runActionSet(x)
   x.reporter?.leave()

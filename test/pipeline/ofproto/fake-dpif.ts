@@ -25,6 +25,8 @@ import {
 export interface Sent {
   readonly port: number
   readonly key: Int32Array
+  /** Encapsulated by this entry, decapsulated for `port`: what then becomes of it is the test's business. */
+  readonly via?: `push ${number}` | 'pop'
 }
 
 /** What comes out of a list of actions for a packet with this key. */
@@ -35,6 +37,12 @@ export const carryOut = (actions: readonly OdpAction[], packet: Int32Array): Sen
     switch (action.type) {
       case 'output':
         sent.push({ port: action.port, key: key.slice() })
+        break
+      case 'tnl_push':
+        sent.push({ port: -1, key: key.slice(), via: `push ${action.entry}` })
+        break
+      case 'tnl_pop':
+        sent.push({ port: action.port, key: key.slice(), via: 'pop' })
         break
       case 'push_vlan':
         key[K_VLAN1] = key[K_VLAN0]!

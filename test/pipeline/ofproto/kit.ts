@@ -121,11 +121,12 @@ const tagText = (word: number): string => {
   return `${tpid === 0x8100 ? '' : `${tpid.toString(16)}:`}${tci & 0xfff}${tci >> 13 ? `p${tci >> 13}` : ''}`
 }
 
-/** '2', or '2[10]', '2[88a8:10 20]' with tags: port and tags of each packet sent, sorted. */
+/** '2', or '2[10]', '2[88a8:10 20]' with tags, 'push 0' and 'pop 5' into and out of tunnels: port and tags of each packet sent, sorted. */
 export const shown = (sent: readonly Sent[]): string[] =>
   sent
-    .map(({ port, key }) => {
+    .map(({ port, key, via }) => {
       const tags = [key[K_VLAN0]!, key[K_VLAN1]!].filter((word) => word !== 0).map(tagText)
-      return tags.length > 0 ? `${port}[${tags.join(' ')}]` : `${port}`
+      const to = via === undefined ? `${port}` : via === 'pop' ? `pop ${port}` : via
+      return tags.length > 0 ? `${to}[${tags.join(' ')}]` : to
     })
     .sort()

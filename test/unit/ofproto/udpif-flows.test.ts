@@ -23,7 +23,7 @@ const parts = (port: number, actions: readonly OdpAction[] = []) => ({
 describe('cached flows', () => {
   it('leaves a flow alone whose name another match turns out to have', () => {
     const dpif = new FakeDpif(new ManualClock())
-    const flows = new CachedFlows(dpif, () => 'always the same')
+    const flows = new CachedFlows(dpif, { hold: () => {}, release: () => {} }, () => 'always the same')
     expect(flows.install(parts(1, [{ type: 'output', port: 2 }]), 1)).toBe('new')
     expect(flows.install(parts(2, [{ type: 'output', port: 3 }]), 1)).toBe('collision')
     expect(flows.install(parts(1, [{ type: 'output', port: 4 }]), 1)).toBe('known')
