@@ -3,17 +3,21 @@
  * waits: what finds no room in a ring is queued, bounded by the flow limit and by the slots.
  */
 import type { EncapEntry } from '../flow/encap.ts'
+import { encapRecordWords, writeEncapRecord } from '../flow/encap-record.ts'
+import { type EncapRow, encapRow } from '../flow/encap-table.ts'
 import type { Match } from '../flow/key.ts'
 import type { OdpAction } from '../flow/odp.ts'
 import { compileActions } from '../flow/program.ts'
 import { flowRecordWords, writeFlowRecord } from '../flow/program-record.ts'
 import { CommandWriter } from '../lib/command-writer.ts'
 import { RingConsumer, type RingMemory } from '../lib/ring.ts'
-import { type Arena, SlotPool } from '../packet/slot.ts'
+import { type Arena, META_WORDS, SlotPool } from '../packet/slot.ts'
 import type { DpFlow, Dpif, DpifCounters, DpPort, FlowStats } from './contract.ts'
 import type { DatapathControl, DatapathEvent, PortOpen } from './control.ts'
 import {
   CMD_BARRIER,
+  CMD_ENCAP_DEL,
+  CMD_ENCAP_PUT,
   CMD_EXECUTE,
   CMD_FLOW_DEL,
   CMD_FLOW_PUT,
@@ -21,6 +25,7 @@ import {
   REPLY_BARRIER,
   REPLY_FLOW_GONE,
   REPLY_RETURN,
+  REPLY_TOO_BIG,
   REPLY_UPCALL,
 } from './records.ts'
 import {
@@ -40,6 +45,7 @@ import {
   OWNER_FIRST_ESWITCH,
   OWNER_MAIN,
 } from './shared.ts'
+import { encapOf, U_STATE } from './waiting.ts'
 
 /** How the client reaches its worker; in tests, the same thread. */
 export interface DatapathTransport {
@@ -52,6 +58,7 @@ export interface DatapathTransport {
 
 /** ReplyRing handled in one go, so that the main thread is never held for long. */
 const SLICE = 256
+const TOO_BIG: readonly OdpAction[] = [{ type: 'drop', reason: 'tunnel-mtu' }]
 
 /** Everything but `seq`, which `#request` adds. */
 type Request = DatapathControl extends infer C ? (C extends { seq: number } ? Omit<C, 'seq'> : never) : never
@@ -81,6 +88,7 @@ export class DatapathClient implements Dpif {
   readonly #barriers = new Map<number, () => void>()
   #seq = 0
   #upcall: ((slot: number) => void) | undefined
+  #tooBig: ((slot: number, encap: number) => void) | undefined
   #portDead: (no: number) => void = () => {}
   #warning: (text: string) => void = () => {}
   #scheduled = false
@@ -176,17 +184,21 @@ export class DatapathClient implements Dpif {
     this.#send(2 + program.length, CMD_EXECUTE, slot, program)
   }
 
-  readonly #encaps = new Map<number, EncapEntry>()
+  // --- tunnels ---
 
+  /** Throws ProgramError or RangeError for an entry that cannot be run: the caller's fault. */
   encapPut(entry: EncapEntry): void {
-    this.#encaps.set(entry.id, entry)
+    const row = encapRow(entry)
+    this.#send(2 + encapRecordWords(row), CMD_ENCAP_PUT, row.id, undefined, undefined, row)
   }
 
   encapDel(id: number): void {
-    this.#encaps.delete(id)
+    this.#send(2, CMD_ENCAP_DEL, id)
   }
 
-  onTooBig(_handler: (slot: number, encap: number) => void): void {}
+  onTooBig(handler: (slot: number, encap: number) => void): void {
+    this.#tooBig = handler
+  }
 
   barrier(): Promise<void> {
     const seq = this.#seq++
@@ -219,12 +231,14 @@ export class DatapathClient implements Dpif {
   }
 
   /**
-   * Adds a port. `open` tells how the worker gets at its frames; a representor has none, its `eswitch` has been given an owner by `eswitchOwner`.
+   * Adds a port. `open` tells how the worker gets at its frames; a representor has none, its `eswitch` has been given an owner by `eswitchOwner`; nor has a port of kind 'vxlan', which
+   * is but a number: `tnl_pop` delivers there, and what is sent to it is dropped as to no port.
    * Rejects when the number is taken or the descriptor cannot be polled.
    */
   async portAdd(port: DpPort, open?: PortOpen): Promise<void> {
     if (this.#ports.has(port.no)) throw new Error(`datapath port ${port.no} exists already`)
     this.#ports.set(port.no, port)
+    if (port.kind === 'vxlan') return
     try {
       if (port.kind === 'representor') {
         const owner = this.#owners.get(port.eswitch ?? '')
@@ -242,8 +256,9 @@ export class DatapathClient implements Dpif {
 
   /** Resolves when the worker does not use the descriptor any more. Answered upcalls may still name the port; they are counted drops. */
   async portDel(no: number): Promise<void> {
-    if (!this.#ports.has(no)) return
-    await this.#request({ type: 'port-del', no })
+    const port = this.#ports.get(no)
+    if (port === undefined) return
+    if (port.kind !== 'vxlan') await this.#request({ type: 'port-del', no })
     this.#ports.delete(no)
   }
 
@@ -363,7 +378,8 @@ export class DatapathClient implements Dpif {
       if (op === REPLY_UPCALL) {
         if (this.#upcall) this.#upcall(operand)
         else this.upcallDone(operand, [])
-      } else if (op === REPLY_RETURN) this.pool.give(operand)
+      } else if (op === REPLY_TOO_BIG) this.#tooBigCame(operand)
+      else if (op === REPLY_RETURN) this.pool.give(operand)
       else if (op === REPLY_FLOW_GONE) this.#gone(operand)
       else if (op === REPLY_BARRIER) {
         this.#barriers.get(operand)?.()
@@ -381,6 +397,11 @@ export class DatapathClient implements Dpif {
     if (!this.#commands.flush()) this.#transport.later(() => this.flush(), 1)
   }
 
+  #tooBigCame(slot: number): void {
+    if (this.#tooBig) this.#tooBig(slot, encapOf(this.arena.meta[slot * META_WORDS + U_STATE]!))
+    else this.upcallDone(slot, TOO_BIG)
+  }
+
   #gone(id: number): void {
     const listeners = this.#dying.get(id) ?? []
     this.#dying.delete(id)
@@ -391,11 +412,12 @@ export class DatapathClient implements Dpif {
     for (const gone of listeners) gone({ ...final })
   }
 
-  #send(n: number, op: number, operand: number, program?: Int32Array, match?: Match): void {
+  #send(n: number, op: number, operand: number, program?: Int32Array, match?: Match, row?: EncapRow): void {
     const { words, at } = this.#commands.reserve(n)
     words[at] = op
     words[at + 1] = operand
-    if (match !== undefined && program !== undefined) writeFlowRecord(words, at + 2, match, program)
+    if (row !== undefined) writeEncapRecord(words, at + 2, row)
+    else if (match !== undefined && program !== undefined) writeFlowRecord(words, at + 2, match, program)
     else if (program !== undefined) words.set(program, at + 2)
     if (this.#scheduled) return
     this.#scheduled = true

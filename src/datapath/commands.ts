@@ -1,10 +1,14 @@
 /** Takes main's commands from their ring, in order and at batch boundaries. */
+import { readEncapRecord } from '../flow/encap-record.ts'
+import type { EncapRow } from '../flow/encap-table.ts'
 import { createKey } from '../flow/key.ts'
 import { readFlowRecord } from '../flow/program-record.ts'
 import type { ReplyRing } from '../lib/reply-ring.ts'
 import { RingConsumer, type RingMemory } from '../lib/ring.ts'
 import {
   CMD_BARRIER,
+  CMD_ENCAP_DEL,
+  CMD_ENCAP_PUT,
   CMD_EXECUTE,
   CMD_FLOW_DEL,
   CMD_FLOW_PUT,
@@ -21,6 +25,8 @@ export interface CommandHandler {
   flowDel(id: number): void
   upcallDone(slot: number, program: Int32Array): void
   execute(slot: number, program: Int32Array): void
+  encapPut(row: EncapRow): void
+  encapDel(id: number): void
   readonly replies: ReplyRing
 }
 
@@ -60,6 +66,12 @@ export class CommandReader {
           break
         case CMD_EXECUTE:
           to.execute(operand, words.slice(at + 2, at - 1 + words[at - 1]!))
+          break
+        case CMD_ENCAP_PUT:
+          to.encapPut(readEncapRecord(words, at + 2))
+          break
+        case CMD_ENCAP_DEL:
+          to.encapDel(operand)
           break
         case CMD_BARRIER:
           to.replies.push(REPLY_BARRIER, operand)

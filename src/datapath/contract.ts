@@ -107,7 +107,8 @@ export interface Dpif {
   encapDel(id: number): void
   /**
    * Sets who takes packets that are too big for the underlay of entry `encap`: not encapsulated yet, the slot lent as for an upcall and given back by `upcallDone`. For a super-frame its
-   * segments count. Later packets of the same microflow wait until then. Without a handler they are counted drops ('tunnel-mtu').
+   * segments count. Later packets of the same microflow wait until then. `upcallDone` without actions: main has dealt with it (sent it in pieces); with a `drop`: counted as 'tunnel-mtu'.
+   * Without a handler all are.
    */
   onTooBig(handler: (slot: number, encap: number) => void): void
 

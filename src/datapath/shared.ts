@@ -27,6 +27,9 @@ export const C_FLOWS = 7
 /** Frames that wait behind an upcall of their microflow, and upcalls outstanding. */
 export const C_PARKED = 8
 export const C_OUTSTANDING = 9
+/** Frames that wait for a next hop, and frames lent to main because they are too big for a tunnel's underlay, so far. */
+export const C_NEXT_HOP = 10
+export const C_TOO_BIG = 11
 export const COUNTER_WORDS = 16
 
 export interface DatapathShared {

@@ -3,17 +3,39 @@
  * and by microflow.
  *
  * Per port it also knows when all frames that waited at some moment have gone (a *grace period*, as in RCU): frames are stamped with one of two
- * epochs, a marker turns the epoch over and waits for the old one to run empty. A stream of new flows cannot starve a marker.
+ * epochs, a marker turns the epoch over and waits for the old one to run empty. A stream of new flows cannot starve a marker. Frames that wait elsewhere
+ * in the datapath (encap-queues.ts) count by `hold` and `unhold`.
+ *
+ * A frame's port here is its *origin*: the one by which it entered the datapath, whatever tunnels made of M_PORT since.
  */
-import { M_PORT, M_USER, META_WORDS } from '../packet/slot.ts'
+import { M_USER, META_WORDS } from '../packet/slot.ts'
 import { MAX_PORTS } from '../port/contract.ts'
 
 /** Words of a slot's metadata that the datapath uses while it holds the slot. */
 export const U_NEXT = M_USER
 export const U_ORDER = M_USER + 1
-export const U_EPOCH = M_USER + 2
-/** Look-ups so far. */
-export const U_LOOKUPS = M_USER + 3
+/** Since when the frame waits for a next hop. */
+export const U_SINCE = M_USER + 2
+/**
+ * The rest of what is known of a frame: look-ups so far (bits 0..2), epoch (bit 3), origin (bits 4..13), number of an encap entry + 1 (bits 14..30): the one that it still must
+ * be encapsulated by, or is too big for; 0 when there is none.
+ */
+export const U_STATE = M_USER + 3
+
+const LOOKUPS = 7
+const EPOCH_SHIFT = 3
+const ORIGIN_SHIFT = 4
+const ORIGIN = MAX_PORTS - 1
+const ENCAP_SHIFT = 14
+const BELOW_ENCAP = (1 << ENCAP_SHIFT) - 1
+
+export const lookupsOf = (state: number): number => state & LOOKUPS
+export const originOf = (state: number): number => (state >>> ORIGIN_SHIFT) & ORIGIN
+/** Entry, -1 for none. */
+export const encapOf = (state: number): number => (state >>> ENCAP_SHIFT) - 1
+export const withLookups = (state: number, lookups: number): number => (state & ~LOOKUPS) | lookups
+/** `entry` -1: none. */
+export const withEncap = (state: number, entry: number): number => (state & BELOW_ENCAP) | ((entry + 1) << ENCAP_SHIFT)
 
 export interface WaitingLimits {
   readonly upcallsPerPort: number
@@ -29,6 +51,8 @@ const NOBODY = 0x7fffffff
 interface Entry {
   /** Upcalls of this microflow that main has not answered. */
   outstanding: number
+  /** The release that made the last one, -1 for none. */
+  release: number
   head: number
   tail: number
   parked: number
@@ -47,6 +71,9 @@ export class Waiting {
   /** Sequence number that the running grace period answers, and the one after it; -1 for none. */
   readonly #grace = new Int32Array(MAX_PORTS).fill(-1)
   readonly #nextGrace = new Int32Array(MAX_PORTS).fill(-1)
+  /** Number of the release that is going on, -1 for none. */
+  #release = -1
+  #releases = 0
   outstanding = 0
   parked = 0
 
@@ -60,8 +87,11 @@ export class Waiting {
     return this.#entries.size
   }
 
-  epoch(port: number): number {
-    return this.#epoch[port]!
+  /** Marks a slot of microflow `order` as a new frame of the port. Done before anything else is asked about it. */
+  stamp(slot: number, order: number, port: number): void {
+    const m = slot * META_WORDS
+    this.#meta[m + U_ORDER] = order
+    this.#meta[m + U_STATE] = (port << ORIGIN_SHIFT) | (this.#epoch[port]! << EPOCH_SHIFT)
   }
 
   isBusy(order: number): boolean {
@@ -78,16 +108,17 @@ export class Waiting {
     )
   }
 
-  /** The slot (stamped) goes to main. */
+  /** The slot goes to main. */
   upcall(slot: number): void {
     const m = slot * META_WORDS
     const order = this.#meta[m + U_ORDER]!
     let entry = this.#entries.get(order)
     if (entry === undefined) {
-      entry = this.#spare.pop() ?? { outstanding: 0, head: -1, tail: -1, parked: 0 }
+      entry = this.#spare.pop() ?? { outstanding: 0, release: -1, head: -1, tail: -1, parked: 0 }
       this.#entries.set(order, entry)
     }
     entry.outstanding++
+    entry.release = this.#release
     this.outstanding++
     this.#count(this.#upcalls, m, 1)
   }
@@ -98,7 +129,7 @@ export class Waiting {
     this.#count(this.#upcalls, slot * META_WORDS, -1)
   }
 
-  /** The slot (stamped) waits behind the upcall of its microflow, which is busy. */
+  /** The slot waits behind the upcall of its microflow, which is busy. */
   park(slot: number): void {
     const m = slot * META_WORDS
     const entry = this.#entries.get(this.#meta[m + U_ORDER]!)!
@@ -138,6 +169,32 @@ export class Waiting {
     return slot
   }
 
+  /**
+   * Frames that waited elsewhere are let go from here on. They are older than any upcall of their microflow that is outstanding already, and do not wait for it; they do for one
+   * that the release itself makes.
+   */
+  startRelease(): void {
+    this.#release = this.#releases++ & 0x3fffffff
+  }
+
+  endRelease(): void {
+    this.#release = -1
+  }
+
+  isBusyByRelease(order: number): boolean {
+    const entry = this.#entries.get(order)
+    return entry !== undefined && entry.release === this.#release
+  }
+
+  /** The slot waits elsewhere, for something else; and no more. */
+  hold(slot: number): void {
+    this.#countHeld(this.#meta[slot * META_WORDS + U_STATE]!, 1)
+  }
+
+  unhold(slot: number): void {
+    this.#countHeld(this.#meta[slot * META_WORDS + U_STATE]!, -1)
+  }
+
   /** Asks when all frames of the port that wait now have gone. Returns true if that is so already; else `graceOver` will tell. */
   startGrace(port: number, seq: number): boolean {
     if (this.#grace[port]! >= 0) {
@@ -169,9 +226,14 @@ export class Waiting {
   }
 
   #count(by: Int32Array, m: number, n: number): void {
-    const port = this.#meta[m + M_PORT]!
-    const held = port * 2 + this.#meta[m + U_EPOCH]!
+    const state = this.#meta[m + U_STATE]!
+    const port = originOf(state)
     by[port] = by[port]! + n
+    this.#countHeld(state, n)
+  }
+
+  #countHeld(state: number, n: number): void {
+    const held = originOf(state) * 2 + ((state >>> EPOCH_SHIFT) & 1)
     this.#held[held] = this.#held[held]! + n
   }
 }

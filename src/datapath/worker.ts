@@ -28,6 +28,7 @@ runLoop(
     },
     sleep: () => datapath.sleep(),
     awake: () => datapath.awake(),
+    patience: () => datapath.patience,
     control: (message) => datapath.control(message as DatapathControl),
   },
   poller,

@@ -24,6 +24,7 @@ runLoop(
     },
     sleep: () => core.sleep(),
     awake: () => core.awake(),
+    patience: () => Number.POSITIVE_INFINITY,
     control: (message) => core.control(message as EswitchControl),
   },
   poller,

@@ -14,6 +14,8 @@ export interface LoopTier {
   /** Announces to all producers that the thread is about to wait. False when something has come meanwhile, or must be looked at again soon. */
   sleep(): boolean
   awake(): void
+  /** Milliseconds until a round is due although nothing comes. */
+  patience(): number
   /** A rare command, from the message port. */
   control(message: unknown): void
 }
@@ -36,7 +38,7 @@ export const runLoop = (
     while (Atomics.load(status, STATUS_HANG) !== 0);
     const idle = !busy
     const asleep = idle && tier.sleep()
-    const n = poller.wait(asleep ? MAX_WAIT_MS : 0)
+    const n = poller.wait(asleep ? Math.min(MAX_WAIT_MS, Math.ceil(tier.patience())) : 0)
     if (asleep) tier.awake()
     if (poller.woken) native.eventfdDrain(eventfd)
     if (poller.woken || ++rounds % CONTROL_EVERY === 0 || n === 0) {
