@@ -29,10 +29,13 @@ const RTA_OIF = 4
 const RTA_GATEWAY = 5
 const RTA_PRIORITY = 6
 const RTA_PREFSRC = 7
+const RTA_METRICS = 8
 const RTA_MULTIPATH = 9
 const RTA_TABLE = 15
 const RTA_VIA = 18
+const RTA_PREF = 20
 const RTA_NH_ID = 30
+const RTAX_MTU = 2
 
 const TYPES = [
   'unspec',
@@ -75,6 +78,10 @@ export interface Route {
   /** The metric; lower wins. */
   readonly priority: number
   readonly prefsrc?: Uint8Array
+  /** The route's own MTU (RTAX_MTU); absent: that of its link. */
+  readonly mtu?: number
+  /** Only IPv6, of routers that advertise themselves (RFC 4191): -1 low, 0 medium, 1 high. */
+  readonly preference: number
   /** Of a next-hop object; 0: the route has its own. */
   readonly nexthopId: number
   /** As the message lists them; with an object, only where the kernel spells it out. */
@@ -104,6 +111,14 @@ const prefixBytes = (data: Buffer | undefined, length: number, size: number): Ui
   if (data) out.set(data)
   for (let i = length >> 3; i < size; i++) out[i] = i === length >> 3 ? out[i]! & (0xff00 >> (length & 7)) : 0
   return out
+}
+
+const PREFERENCES: readonly number[] = [0, 1, 0, -1]
+
+const mtuOf = (metrics: Buffer): number | undefined => {
+  for (const { type, data } of attributes(metrics))
+    if (type === RTAX_MTU && data.length >= 4) return data.readUInt32LE(0) || undefined
+  return undefined
 }
 
 const via = (data: Buffer): Uint8Array => {
@@ -146,6 +161,8 @@ export const parseRoute = (message: NetlinkMessage): Route => {
   let gateway: Uint8Array | undefined
   let priority = 0
   let prefsrc: Uint8Array | undefined
+  let mtu: number | undefined
+  let preference = 0
   let nexthopId = 0
   let hops: NextHop[] | undefined
   for (const attribute of attributes(data.subarray(RTMSG_LEN))) {
@@ -172,6 +189,12 @@ export const parseRoute = (message: NetlinkMessage): Route => {
       case RTA_PREFSRC:
         prefsrc = address(value)
         break
+      case RTA_METRICS:
+        mtu = mtuOf(value)
+        break
+      case RTA_PREF:
+        preference = PREFERENCES[value[0] ?? 0] ?? 0
+        break
       case RTA_TABLE:
         table = value.readUInt32LE(0)
         break
@@ -196,6 +219,8 @@ export const parseRoute = (message: NetlinkMessage): Route => {
     protocol: data[5]!,
     priority,
     ...(prefsrc ? { prefsrc } : {}),
+    ...(mtu === undefined ? {} : { mtu }),
+    preference,
     nexthopId,
     nexthops: hops,
   }

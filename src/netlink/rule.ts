@@ -27,6 +27,11 @@ const FRA_IP_PROTO = 22
 const FRA_SPORT_RANGE = 23
 const FRA_DPORT_RANGE = 24
 const FRA_DSCP = 25
+const FRA_DSCP_MASK = 30
+/** Of what IPv4 rules and routes with a TOS look at: the three lower bits of DSCP, in their place in the byte. */
+export const IPV4_TOS_MASK = 0x1c
+/** DSCP in its place in the byte. */
+export const DSCP_MASK = 0xfc
 
 const ACTIONS: ReadonlyMap<number, RuleAction> = new Map([
   [1, 'table'],
@@ -59,8 +64,9 @@ export interface Rule {
   readonly oif?: string
   readonly mark: number
   readonly mask: number
-  /** The six bits of DSCP in their place in the byte; absent: any. */
+  /** What the TOS byte must be under `tosMask`; absent: anything. */
   readonly tos?: number
+  readonly tosMask: number
   readonly ipProto?: number
   readonly sport?: Range
   readonly dport?: Range
@@ -95,7 +101,8 @@ export const parseRule = (message: NetlinkMessage): Rule => {
     priority: 0,
     mark: 0,
     mask: 0,
-    ...(data[3] ? { tos: data[3] & 0xfc } : {}),
+    ...(data[3] ? { tos: data[3] & DSCP_MASK } : {}),
+    tosMask: version === 4 ? IPV4_TOS_MASK : DSCP_MASK,
     invert: (data.readUInt32LE(8) & FIB_RULE_INVERT) !== 0,
     foreign: false,
     action,
@@ -103,6 +110,7 @@ export const parseRule = (message: NetlinkMessage): Rule => {
     target: 0,
     suppressLength: -1,
   }
+  let dscpMask: number | undefined
   for (const { type, data: value } of attributes(data.subarray(HEADER_LEN))) {
     switch (type) {
       case FRA_DST:
@@ -149,6 +157,10 @@ export const parseRule = (message: NetlinkMessage): Rule => {
         break
       case FRA_DSCP:
         rule.tos = (value[0] ?? 0) << 2
+        dscpMask ??= DSCP_MASK
+        break
+      case FRA_DSCP_MASK:
+        dscpMask = (value[0] ?? 0) << 2
         break
       case FRA_TUN_ID:
         rule.foreign ||= value.some((byte) => byte !== 0)
@@ -161,6 +173,7 @@ export const parseRule = (message: NetlinkMessage): Rule => {
         rule.foreign ||= type > FRA_DSCP
     }
   }
+  if (dscpMask !== undefined) rule.tosMask = dscpMask
   return rule
 }
 

@@ -54,6 +54,10 @@ export class AddressList {
     return at >= 0
   }
 
+  clear(): void {
+    this.byLink.clear()
+  }
+
   /** Whether any link has it. */
   has(bytes: Uint8Array): boolean {
     for (const list of this.byLink.values()) if (list.some((entry) => sameBytes(entry.bytes, bytes))) return true

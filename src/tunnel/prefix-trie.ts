@@ -1,65 +1,93 @@
-/** A binary trie of prefixes, IPv4 or IPv6: one level a bit, values where a prefix ends. Depth is at most the bits of an address. */
+/**
+ * A binary trie of prefixes, IPv4 or IPv6, whose nodes are the prefixes that have a value or part two that have: so its size goes with what it holds, and not
+ * with the length of addresses. Addresses of one trie have one length.
+ */
 
 interface Node<T> {
+  /** As many bytes as an address has; those beyond `length` bits may be anything. */
+  readonly bytes: Uint8Array
+  readonly length: number
   zero: Node<T> | undefined
   one: Node<T> | undefined
   value: T | undefined
 }
 
-const node = <T>(): Node<T> => ({ zero: undefined, one: undefined, value: undefined })
+const node = <T>(bytes: Uint8Array, length: number, value?: T): Node<T> => ({
+  bytes,
+  length,
+  zero: undefined,
+  one: undefined,
+  value,
+})
 const bit = (bytes: Uint8Array, at: number): boolean => (bytes[at >> 3]! & (0x80 >> (at & 7))) !== 0
+const link = <T>(parent: Node<T>, child: Node<T>): void => {
+  if (bit(child.bytes, parent.length)) parent.one = child
+  else parent.zero = child
+}
 
 export class PrefixTrie<T> {
-  readonly #root: Node<T> = node()
+  readonly #root: Node<T> = node<T>(new Uint8Array(16), 0)
 
   get(bytes: Uint8Array, length: number): T | undefined {
     let here: Node<T> | undefined = this.#root
-    for (let i = 0; here && i < length; i++) here = bit(bytes, i) ? here.one : here.zero
-    return here?.value
+    while (here && here.length < length) here = bit(bytes, here.length) ? here.one : here.zero
+    return here?.length === length && commonBits(here.bytes, bytes, length) === length ? here.value : undefined
   }
 
+  /** Keeps `bytes`. */
   set(bytes: Uint8Array, length: number, value: T): void {
     let here = this.#root
-    for (let i = 0; i < length; i++) {
-      let next: Node<T> | undefined = bit(bytes, i) ? here.one : here.zero
-      if (!next) {
-        next = node()
-        if (bit(bytes, i)) here.one = next
-        else here.zero = next
+    for (;;) {
+      if (here.length === length) {
+        here.value = value
+        return
       }
-      here = next
+      const next: Node<T> | undefined = bit(bytes, here.length) ? here.one : here.zero
+      if (!next) {
+        link(here, node(bytes, length, value))
+        return
+      }
+      const common = commonBits(next.bytes, bytes, Math.min(next.length, length))
+      if (common === next.length) {
+        here = next
+        continue
+      }
+      const fork = node<T>(bytes, common)
+      link(here, fork)
+      link(fork, next)
+      here = fork
     }
-    here.value = value
   }
 
-  /** Takes away branches that lead nowhere then. */
+  /** Takes away the nodes that nothing needs then. */
   delete(bytes: Uint8Array, length: number): void {
-    const path: Node<T>[] = []
+    let above: Node<T> | undefined
+    let parent: Node<T> | undefined
     let here: Node<T> | undefined = this.#root
-    for (let i = 0; here && i < length; i++) {
-      path.push(here)
-      here = bit(bytes, i) ? here.one : here.zero
+    while (here && here.length < length) {
+      above = parent
+      parent = here
+      here = bit(bytes, here.length) ? here.one : here.zero
     }
-    if (!here) return
+    if (here?.length !== length || commonBits(here.bytes, bytes, length) < length) return
     here.value = undefined
-    for (let i = length - 1; i >= 0 && !here.zero && !here.one && here.value === undefined; i--) {
-      here = path[i]!
-      if (bit(bytes, i)) here.one = undefined
-      else here.zero = undefined
-    }
+    if (parent) this.#tidy(parent, here)
+    if (parent && above) this.#tidy(above, parent)
   }
 
   /** What covers an address, longest prefix first. */
   covering(bytes: Uint8Array): T[] {
     const out: T[] = []
+    const bits = bytes.length * 8
     let here: Node<T> | undefined = this.#root
-    for (let i = 0; here; i++) {
+    while (here && commonBits(here.bytes, bytes, here.length) === here.length) {
       if (here.value !== undefined) out.push(here.value)
-      here = i === bytes.length * 8 ? undefined : bit(bytes, i) ? here.one : here.zero
+      here = here.length === bits ? undefined : bit(bytes, here.length) ? here.one : here.zero
     }
     return out.reverse()
   }
 
+  /** In the order of addresses, a prefix before those in it. */
   *values(): Generator<T> {
     const open = [this.#root]
     for (let here = open.pop(); here; here = open.pop()) {
@@ -67,6 +95,14 @@ export class PrefixTrie<T> {
       if (here.one) open.push(here.one)
       if (here.zero) open.push(here.zero)
     }
+  }
+
+  /** A node without value stays only if it parts two. */
+  #tidy(parent: Node<T>, child: Node<T>): void {
+    if (child.value !== undefined || (child.zero && child.one)) return
+    const only = child.zero ?? child.one
+    if (bit(child.bytes, parent.length)) parent.one = only
+    else parent.zero = only
   }
 }
 
@@ -83,5 +119,8 @@ export const commonBits = (a: Uint8Array, b: Uint8Array, limit: number): number 
   return limit
 }
 
-export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean =>
-  a.length === b.length && a.every((byte, i) => byte === b[i])
+export const sameBytes = (a: Uint8Array, b: Uint8Array): boolean => {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}

@@ -19,6 +19,8 @@ export interface DumpedTable {
 
 /** From a doubt to the dump that settles it: a burst of doubts is one dump. */
 const CONFIRM_MS = 20
+/** A large table is confirmed less often: a millisecond more for so many parts of the last dumps, which keeps confirming below a fifth of a core. */
+const PARTS_PER_MS = 50
 /** From a failed dump to the next one. */
 const RETRY_MS = 1000
 
@@ -28,17 +30,28 @@ export class Resync {
   readonly #socket: NetlinkSocket
   readonly #timers: Timers
   readonly #onError: (error: Error) => void
+  readonly #recovered: () => void
   readonly #wanted = new Set<DumpedTable>()
   readonly #doubtful = new Set<DumpedTable>()
   readonly #idle: (() => void)[] = []
+  /** Parts of the last dump of each table. */
+  readonly #sizes = new Map<DumpedTable, number>()
   #losses = 0
+  #recovering = false
   #running = false
   #waiting = false
 
-  constructor(socket: NetlinkSocket, timers: Timers, onError: (error: Error) => void) {
+  /** `recovered`: all tables have been read after a loss. */
+  constructor(
+    socket: NetlinkSocket,
+    timers: Timers,
+    onError: (error: Error) => void,
+    recovered: () => void = () => {},
+  ) {
     this.#socket = socket
     this.#timers = timers
     this.#onError = onError
+    this.#recovered = recovered
   }
 
   /** Rejects at the first dump that fails. */
@@ -50,6 +63,7 @@ export class Resync {
   /** News were lost. */
   lost(tables: readonly DumpedTable[]): void {
     this.#losses++
+    this.#recovering = true
     this.#start(tables)
   }
 
@@ -58,7 +72,9 @@ export class Resync {
     for (const table of tables) this.#doubtful.add(table)
     if (this.#waiting || this.#socket.closed) return
     this.#waiting = true
-    this.#timers.after(CONFIRM_MS, () => {
+    let parts = 0
+    for (const table of tables) parts += this.#sizes.get(table) ?? 0
+    this.#timers.after(CONFIRM_MS + parts / PARTS_PER_MS, () => {
       this.#waiting = false
       const doubtful = [...this.#doubtful]
       this.#doubtful.clear()
@@ -90,6 +106,10 @@ export class Resync {
         await this.#dump(table)
         // Asked for again meanwhile: the set then has it again, at its end.
       }
+      if (this.#recovering) {
+        this.#recovering = false
+        this.#recovered()
+      }
     } finally {
       this.#running = false
       if (!this.#waiting) for (const resolve of this.#idle.splice(0)) resolve()
@@ -100,9 +120,19 @@ export class Resync {
     this.#wanted.delete(table)
     this.dumps++
     const losses = this.#losses
-    table.begin()
+    let parts = 0
+    const begin = (): void => {
+      parts = 0
+      table.begin()
+    }
+    const part = (message: NetlinkMessage): void => {
+      parts++
+      table.part(message)
+    }
+    begin()
     try {
-      await this.#socket.dump(table.type, table.payload(), table.part, table.begin)
+      await this.#socket.dump(table.type, table.payload(), part, begin)
+      this.#sizes.set(table, parts)
     } catch (error) {
       this.#wanted.add(table)
       throw error

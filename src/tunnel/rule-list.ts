@@ -1,12 +1,14 @@
 /** Policy rules of one version in the order in which the kernel tries them. */
 import type { Rule } from '../netlink/rule.ts'
-import { insert, type Ordered } from './ordered-run.ts'
 
-interface RuleEntry extends Ordered {
+interface RuleEntry {
+  /** Everything that tells it from another one. */
+  readonly id: string
   readonly rule: Rule
+  /** The dump, or the time after it, in which it was last heard of. */
+  epoch: number
 }
 
-const compare = (a: RuleEntry, b: RuleEntry): number => a.rule.priority - b.rule.priority
 const idOf = (rule: Rule): string =>
   JSON.stringify(rule, (_, value: unknown) =>
     value instanceof Uint8Array ? Buffer.from(value).toString('hex') : value,
@@ -14,28 +16,40 @@ const idOf = (rule: Rule): string =>
 
 export class RuleList {
   epoch = 0
-  readonly #run: RuleEntry[] = [];
+  readonly #run: RuleEntry[] = []
+
+  get size(): number {
+    return this.#run.length
+  }
 
   *[Symbol.iterator](): Generator<Rule> {
     for (const { rule } of this.#run) yield rule
   }
 
-  /** True if it changed something. */
+  /** A part of a dump: behind what the same dump has listed before. True if it changed something. */
   listed(rule: Rule): boolean {
     const id = idOf(rule)
-    const at = this.#run.findIndex((entry) => entry.id === id)
+    const at = this.#run.findIndex((entry) => entry.id === id && entry.epoch !== this.epoch)
     if (at >= 0) this.#run.splice(at, 1)
-    const entry = { id, rule, epoch: this.epoch }
-    insert(this.#run, entry, 'listed', compare)
-    return this.#run.indexOf(entry) !== at
+    let place = this.#run.findIndex((entry) => entry.rule.priority >= rule.priority)
+    if (place < 0) place = this.#run.length
+    for (let i = place; this.#run[i]?.rule.priority === rule.priority; i++)
+      if (this.#run[i]!.epoch === this.epoch) place = i + 1
+    this.#run.splice(place, 0, { id, rule, epoch: this.epoch })
+    return place !== at
   }
 
+  /** Behind those of its priority. */
   added(rule: Rule): boolean {
     const id = idOf(rule)
     const present = this.#run.find((entry) => entry.id === id)
-    if (present) present.epoch = this.epoch
-    else insert(this.#run, { id, rule, epoch: this.epoch }, 'last', compare)
-    return !present
+    if (present) {
+      present.epoch = this.epoch
+      return false
+    }
+    const behind = this.#run.findIndex((entry) => entry.rule.priority > rule.priority)
+    this.#run.splice(behind < 0 ? this.#run.length : behind, 0, { id, rule, epoch: this.epoch })
+    return true
   }
 
   deleted(rule: Rule): boolean {
