@@ -40,9 +40,8 @@ lab_begin() {
   ledger_sweep
   ledger_sweep "lab-$lab"
   [ -z "$down" ] || exit 0
-  # The control socket is named in the switch's own configuration.
+  lab_switches=()
   export TAPSWITCH_CONTROL
-  TAPSWITCH_CONTROL=$(sed -n 's/^control: *//p' "$lab_folder/switch.yaml")
   ledger=$ledgers/lab-$lab
   # A signal clears up by itself and does not leave it to `exit`: where a second one comes at once (the terminal's, then that of scripts/demo), its trap would
   # run inside of the EXIT trap, and an `exit` there ends the shell with nothing undone.
@@ -50,8 +49,6 @@ lab_begin() {
   trap 'lab_cleanup 130' INT
   trap 'lab_cleanup 143' TERM HUP
   ledger_open "lab-$lab"
-  lab_log=${TAPSWITCH_CONTROL%.ctl}.log
-  ledger_note file "$lab_log"
 }
 
 # Exits with the given status, or with that of the script. Until its signals are ignored it may be begun again from within.
@@ -95,20 +92,41 @@ lab_guest() {
 
 tapswitch() { node "$top/dist/cli/tapswitch.js" "$@" 9>&-; }
 
-# Starts the switch with the scenario's switch.yaml and waits until it answers.
+# The control socket is named in the switch's own configuration.
+control_of() { sed -n 's/^control: *//p' "$lab_folder/$1.yaml"; }
+log_of() {
+  local control
+  control=$(control_of "$1")
+  echo "${control%.ctl}.log"
+}
+
+# lab_switch [NAME]: starts the switch with the scenario's NAME.yaml (switch.yaml) and waits until it answers. Commands are for the switch that was started last;
+# `on NAME` says another.
 lab_switch() {
-  local tries
-  say "starting the switch: tapswitch run --config lab/$lab/switch.yaml"
+  local name=${1:-switch} log tries pid
+  say "starting the switch: tapswitch run --config lab/$lab/$name.yaml"
+  TAPSWITCH_CONTROL=$(control_of "$name")
+  log=$(log_of "$name")
   mkdir -p "$(dirname "$TAPSWITCH_CONTROL")"
-  lab_spawn node "$top/dist/cli/tapswitch.js" run --config "$lab_folder/switch.yaml" >"$lab_log" 2>&1 </dev/null
-  lab_pid=$!
-  for ((tries = 0; tries < 200; tries++)); do
-    tapswitch appctl version >/dev/null 2>&1 && return
-    kill -0 "$lab_pid" 2>/dev/null || break
-    sleep 0.05
+  ledger_note file "$log"
+  lab_spawn node "$top/dist/cli/tapswitch.js" run --config "$lab_folder/$name.yaml" >"$log" 2>&1 </dev/null
+  pid=$!
+  lab_switches+=("$name")
+  for ((tries = 0; tries < 500; tries++)); do
+    ! grep -q '^ready: ' "$log" || return 0
+    kill -0 "$pid" 2>/dev/null || break
+    sleep 0.02
   done
-  cat "$lab_log" >&2
+  cat "$log" >&2
   fail 'the switch did not start; its words are above'
+}
+
+# on NAME COMMAND...: the command is about the switch of NAME.yaml.
+on() {
+  local control
+  control=$(control_of "$1")
+  shift
+  TAPSWITCH_CONTROL=$control "$@"
 }
 
 # lab_address GUEST LINK ADDRESS...
@@ -167,12 +185,13 @@ pings_not() {
 transfers() {
   local client=$1 server=$2 address=$3 report tries
   shift 3
+  [[ " $* " == *' -t '* || " $* " == *' -n '* ]] || set -- -t 2 "$@"
   lab_spawn ip netns exec "$lab-$server" iperf3 -s -1 >/dev/null 2>&1
   for ((tries = 0; tries < 100; tries++)); do
     [ -z "$(in_guest "$server" ss -Hltn 'sport = :5201')" ] || break
     sleep 0.02
   done
-  report=$(in_guest "$client" iperf3 -c "$address" -t 2 -J --connect-timeout 3000 "$@")
+  report=$(in_guest "$client" iperf3 -c "$address" -J --connect-timeout 3000 "$@")
   node -e '
     const report = JSON.parse(require("fs").readFileSync(0, "utf8"))
     const sum = report.end?.sum_received ?? report.end?.sum
@@ -200,25 +219,39 @@ verdict_is() {
   [ "$got" = "$1" ] || { echo "expected '$1', got '$got'"; tapswitch why; return 1; }
 }
 
+# comes_true COMMAND...: within two seconds. For states that follow an event by themselves.
+comes_true() {
+  local deadline=$((SECONDS + 3)) output
+  until output=$("$@" 2>&1); do
+    [ $SECONDS -lt $deadline ] || { echo "$output"; return 1; }
+  done
+  [ -z "$output" ] || echo "$output"
+}
+
 # Frames that tier 2, the datapath thread, has handled so far.
 datapath_frames() { tapswitch appctl --json dpif/show | node -p 'JSON.parse(require("fs").readFileSync(0, "utf8")).frames'; }
 
+# Packets of which tier 1 was asked.
+datapath_misses() { tapswitch appctl --json dpif/show | node -p 'JSON.parse(require("fs").readFileSync(0, "utf8")).misses'; }
+
 lab_end() {
-  local guest
+  local guest name
   echo
   if [ -n "$lab_keep" ]; then
     lab_done=1
     say 'the lab stays up'
     sed -n 's/^netns //p' "$ledger" | while read -r guest; do echo "  enter a guest:    sudo ip netns exec $guest bash"; done
-    echo "  see the switch:   sudo env TAPSWITCH_CONTROL=$TAPSWITCH_CONTROL npx tapswitch show   (flows, why, trace, ...)"
-    echo "  its log:          $lab_log"
+    for name in "${lab_switches[@]}"; do
+      echo "  see the switch:   sudo env TAPSWITCH_CONTROL=$(control_of "$name") npx tapswitch show   (flows, why, trace, ...)"
+      echo "  its log:          $(log_of "$name")"
+    done
     echo "  take it down:     sudo lab/$lab/run --down"
     echo
   fi
   if [ "$lab_failed" = 0 ]; then
     echo "lab $lab: PASS ($lab_passed expectations)"
   else
-    [ -n "$lab_keep" ] || sed 's/^/  switch: /' "$lab_log" | tail -n 20
+    [ -n "$lab_keep" ] || for name in "${lab_switches[@]}"; do sed "s/^/  $name: /" "$(log_of "$name")" | tail -n 20; done
     echo "lab $lab: FAIL ($lab_failed of $((lab_passed + lab_failed)) expectations)"
     exit 1
   fi

@@ -8,6 +8,7 @@
 #   netns NAME          made by `ip netns add`
 #   process PID START   to be ended: SIGTERM, after 5 s SIGKILL
 #   file PATH           to be removed (a file, or an empty folder)
+#   folder PATH         to be removed with all that is in it
 
 ledgers=/run/tapswitch-ledgers
 
@@ -42,6 +43,7 @@ ledger_undo() {
       netns) [ ! -e "/run/netns/$a" ] || ip netns del "$a" ;;
       process) end_process "$a" "$b" ;;
       file) if [ -d "$a" ]; then rmdir "$a" 2>/dev/null; else rm -f "$a"; fi ;;
+      folder) rm -rf "$a" ;;
     esac
   done < <(tac "$file")
   rm -f "$file"
@@ -54,10 +56,12 @@ ledger_sweep() {
     [ -e "$file" ] || continue
     if [ $# -gt 0 ]; then
       [[ " $* " == *" ${file##*/} "* ]] || continue
-    elif grep -qx kept "$file"; then
+    elif grep -qsx kept "$file"; then
       continue
     fi
-    read -r kind pid start <"$file"
+    # Its run may have ended, and removed it, this moment.
+    kind='' pid='' start=''
+    { read -r kind pid start <"$file"; } 2>/dev/null || continue
     if [ "$kind" = owner ] && process_is "$pid" "$start"; then continue; fi
     ledger_undo "$file" && printf '==> removed what an earlier run left behind: %s\n' "${file##*/}"
   done
