@@ -1,13 +1,14 @@
 /** One eswitch as the offload module sees it: which flows it carries, who waits for room, and counters. */
 import type { Eswitch } from '../eswitch/contract.ts'
+import { HeldEntries } from './held-entries.ts'
 import type { FlowRecord } from './record.ts'
 import type { CheckName } from './verdict.ts'
 
 export class Carrier {
   readonly eswitch: Eswitch
   readonly carried = new Set<FlowRecord>()
-  /** Ids of rules that are being removed. */
-  readonly retiring = new Set<number>()
+  /** Of the worker that runs now. */
+  entries: HeldEntries
   /** Flows for which a rule was evicted, should its place not be free at once. First in line. */
   readonly successors = new Set<FlowRecord>()
   /** Walks over `carried` in search of victims. */
@@ -29,10 +30,16 @@ export class Carrier {
 
   constructor(eswitch: Eswitch) {
     this.eswitch = eswitch
+    this.entries = new HeldEntries(eswitch)
+  }
+
+  /** Rules that fit. */
+  get room(): number {
+    return this.eswitch.state === 'running' ? this.eswitch.capacity - this.eswitch.ruleCount : 0
   }
 
   get hasRoom(): boolean {
-    return this.eswitch.state === 'running' && this.eswitch.ruleCount < this.eswitch.capacity
+    return this.room > 0
   }
 
   countRefusal(check: CheckName): void {

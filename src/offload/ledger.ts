@@ -24,6 +24,8 @@ export class Ledger {
   readonly now = new Map<CheckName | 'offloaded', number>()
   /** Decisions against flows for which no eswitch was asked, since the start. */
   readonly refusals = new Map<CheckName, number>()
+  /** Told of every new verdict. */
+  onVerdict: (record: FlowRecord) => void = () => {}
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -67,9 +69,19 @@ export class Ledger {
     return this.#retry.count(key)
   }
 
+  /** Its rules are in place. One that moves within an eswitch stays offloaded. */
   offloaded(record: FlowRecord, carrier: Carrier): void {
     const { name } = carrier.eswitch
-    this.#set(record, { state: 'offloaded', eswitch: name, rule: record.id, since: this.#clock.now() })
+    const [rule, ...more] = record.rules.map(({ id }) => id)
+    const old = record.verdict
+    const stays = old.state === 'offloaded' && old.eswitch === name
+    this.#set(record, {
+      state: 'offloaded',
+      eswitch: name,
+      rule: rule!,
+      ...(more.length > 0 ? { rules: [rule!, ...more] } : {}),
+      since: stays ? old.since : this.#clock.now(),
+    })
   }
 
   /** `carrier`: whose eswitch was asked. The same refusal again keeps its time and its place in the line. */
@@ -93,6 +105,7 @@ export class Ledger {
     this.#retry.remove(record)
     record.verdict = verdict
     if (verdict.state === 'refused') this.#retry.add(record, verdict)
+    this.onVerdict(record)
   }
 
   #count(verdict: Verdict, by: number): void {

@@ -11,22 +11,27 @@
  */
 import type { DpFlow, Dpif, FlowStats } from '../datapath/contract.ts'
 import type { Eswitch, EswitchState } from '../eswitch/contract.ts'
+import type { EncapEntry } from '../flow/encap.ts'
 import { K_IN_PORT, type Match } from '../flow/key.ts'
 import type { OdpAction } from '../flow/odp.ts'
 import type { Clock } from '../lib/clock.ts'
 import { Carrier } from './carrier.ts'
 import type { CheckView } from './checks/contract.ts'
 import { runChecks } from './checks/index.ts'
-import { outputPorts } from './checks/outputs.ts'
 import { DpifDecorator } from './decorator.ts'
+import type { OffloadEvent } from './events.ts'
 import { Ledger, refused } from './ledger.ts'
 import { Placement, tableFull } from './placement.ts'
+import { isPop, pushedEntries } from './pushes.ts'
 import { DEFAULT_REBALANCE, type RebalanceOptions, rebalance } from './rebalance.ts'
 import type { FlowRecord } from './record.ts'
 import { retryKey } from './retry-index.ts'
 import type { Scheduler } from './scheduler.ts'
 import { type OffloadSummary, summarise } from './show.ts'
 import { type Job, Slices } from './slices.ts'
+import { type TunnelFact, tunnelFacts } from './tunnel-facts.ts'
+import type { Endpoint } from './tunneled-flows.ts'
+import { type TunnelParts, Tunnels } from './tunnels.ts'
 import type { RetryEvent, Verdict } from './verdict.ts'
 
 export interface OffloadOptions {
@@ -38,12 +43,18 @@ export interface OffloadOptions {
   readonly rebalance?: Partial<RebalanceOptions>
   /** Flows looked at in one slice of deferred work. */
   readonly slice?: number
+  /** Causes that `events` remembers. */
+  readonly events?: number
+  /** Monotonic milliseconds with fractions, the clock of tunnels' causes; performance.now() unless told. */
+  readonly elapsed?: () => number
 }
 
 export interface FlowVerdict {
   readonly flow: DpFlow
   readonly verdict: Verdict
 }
+
+const DEFAULT_EVENTS = 256
 
 const spaceKey = (carrier: Carrier): string => retryKey('table-space', carrier.eswitch.name)
 
@@ -54,6 +65,7 @@ export class OffloadModule extends DpifDecorator {
   readonly #ledger: Ledger
   readonly #placement: Placement
   readonly #view: CheckView
+  readonly #tunnels: Tunnels
   readonly #carriers = new Map<string, Carrier>()
   readonly #portsOff = new Set<number>()
   readonly #stopTimer: () => void
@@ -74,7 +86,10 @@ export class OffloadModule extends DpifDecorator {
       portEnabled: (no) => !this.#portsOff.has(no),
       port: (no) => inner.port(no),
       eswitchOf: (no) => this.#carrierOf(no)?.eswitch,
-      retiring: (eswitch, id) => this.#carriers.get(eswitch.name)?.retiring.has(id) ?? false,
+      mtu: (no) => this.#tunnels.mtu(no),
+      encap: (id) => this.#tunnels.entries.get(id),
+      ingress: (peer, local, port) => this.#tunnels.ingress(peer, local, port),
+      outerVerdict: (key) => this.#tunnels.outerVerdict(key),
     }
     this.#placement = new Placement({
       dpif: inner,
@@ -83,11 +98,19 @@ export class OffloadModule extends DpifDecorator {
       view: this.#view,
       rebalance: this.#rebalance,
       carrier: (eswitch) => this.#carriers.get(eswitch.name)!,
-      ruleGone: (carrier, id) => {
-        this.#raiseKey(retryKey('rule-gone', carrier.eswitch.name, id))
-        this.#fill(carrier)
-      },
+      ruleGone: (carrier) => this.#fill(carrier),
     })
+    this.#tunnels = new Tunnels({
+      slices: this.#slices,
+      view: this.#view,
+      elapsed: options.elapsed ?? (() => performance.now()),
+      events: options.events ?? DEFAULT_EVENTS,
+      barrier: () => inner.barrier(),
+      port: (no) => inner.port(no),
+      carriers: () => this.#carriers.values(),
+      decide: (record) => this.#placement.decide(record, false),
+    })
+    this.#ledger.onVerdict = (record) => this.#tunnels.verdictChanged(record)
     this.#stopTimer = options.scheduler.every(this.#rebalance.everyMs, () => this.#rebalanceAll())
     for (const eswitch of options.eswitches ?? []) this.addEswitch(eswitch)
   }
@@ -101,7 +124,13 @@ export class OffloadModule extends DpifDecorator {
 
   override flowPut(flow: DpFlow): void {
     this.inner.flowPut(flow)
-    this.#placement.decide(this.#ledger.enter(flow), true)
+    const known = this.#ledger.get(flow.id)
+    if (known && namesTheSame(known, flow)) known.flow = flow
+    else {
+      if (known) this.#tunnels.leave(known)
+      this.#tunnels.enter(this.#ledger.enter(flow))
+    }
+    this.#placement.decide(this.#ledger.get(flow.id)!, true)
   }
 
   override flowDel(id: number, gone?: (final: FlowStats) => void): void {
@@ -111,6 +140,7 @@ export class OffloadModule extends DpifDecorator {
       return
     }
     this.#ledger.strike(record)
+    this.#tunnels.leave(record)
     for (const { successors } of this.#carriers.values()) successors.delete(record)
     let final: FlowStats | undefined
     const finish = (): void => {
@@ -119,7 +149,7 @@ export class OffloadModule extends DpifDecorator {
       gone?.(final)
     }
     record.onSettled = finish
-    if (record.carrier) this.#placement.retire(record)
+    this.#placement.retire(record)
     this.inner.flowDel(id, (stats) => {
       final = { ...stats }
       finish()
@@ -132,13 +162,36 @@ export class OffloadModule extends DpifDecorator {
     return record !== undefined && this.#placement.stats(record, out)
   }
 
-  /** Also waits for offers that are still to be made. */
+  override encapPut(entry: EncapEntry): void {
+    this.inner.encapPut(entry)
+    this.#tunnels.entryPut(entry)
+  }
+
+  override encapDel(id: number): void {
+    this.#tunnels.entryDel(id)
+    this.inner.encapDel(id)
+  }
+
+  /** Also waits for offers that are still to be made, those included that wait for the datapath. */
   override async barrier(): Promise<void> {
+    await this.#slices.settled()
+    await this.inner.barrier()
+    if (this.#slices.pending === 0) return
     await this.#slices.settled()
     await this.inner.barrier()
   }
 
   // Events from the wiring.
+
+  /** Tells what is needed to offload tunnelled flows. Once. */
+  attachTunnels(parts: TunnelParts): void {
+    this.#tunnels.attach(parts, this.#ledger.records())
+  }
+
+  /** The interface behind a datapath port has another MTU. */
+  mtuChanged(no: number): void {
+    this.#tunnels.mtuChanged(no, [...this.#ledger.waiting(retryKey('mtu-change'))])
+  }
 
   /** Flows that enter by its ports are offered to it from now on, those that are there already in slices. */
   addEswitch(eswitch: Eswitch): void {
@@ -165,8 +218,7 @@ export class OffloadModule extends DpifDecorator {
     this.raise('port-change')
     const touched: FlowRecord[] = []
     for (const { carried } of this.#carriers.values())
-      for (const record of carried)
-        if (record.inPort === no || outputPorts(record.actions).includes(no)) touched.push(record)
+      for (const record of carried) if (record.inPort === no || this.#tunnels.uses(record, no)) touched.push(record)
     this.#slices.add(this.#again(touched))
   }
 
@@ -200,9 +252,26 @@ export class OffloadModule extends DpifDecorator {
     return this.#ledger.get(flowId)?.verdict
   }
 
-  /** True when the flow's rule is more than armed: frames leave by it. */
+  /** True when all of the flow's rules are more than armed: frames leave by them. */
   active(flowId: number): boolean {
-    return this.#ledger.get(flowId)?.carrier?.eswitch.ruleActive(flowId) ?? false
+    const record = this.#ledger.get(flowId)
+    return record?.carrier !== undefined && record.rules.every(({ id }) => record.carrier!.eswitch.ruleActive(id))
+  }
+
+  /** Of a tunnelled flow: peer, way and state. Empty for others. */
+  tunnelFacts(flowId: number): TunnelFact[] {
+    const record = this.#ledger.get(flowId)
+    return record ? tunnelFacts(record, this.#tunnels) : []
+  }
+
+  /** Peers, with their flows, whose addresses lie under a prefix; in their order. */
+  endpoints(prefix: Uint8Array, length: number): Iterable<Endpoint> {
+    return this.#tunnels.flows.under(prefix, length)
+  }
+
+  /** The last `n` causes that concerned tunnelled flows, oldest first. */
+  events(n: number): readonly OffloadEvent[] {
+    return this.#tunnels.events.last(n)
   }
 
   *list(): Generator<FlowVerdict> {
@@ -211,19 +280,24 @@ export class OffloadModule extends DpifDecorator {
 
   summary(): OffloadSummary {
     const { now, refusals } = this.#ledger
-    return summarise(this.#enabled, now, refusals, this.#carriers.values(), (carrier) =>
-      this.#ledger.waitingCount(spaceKey(carrier)),
+    return summarise(
+      this.#enabled,
+      now,
+      refusals,
+      this.#carriers.values(),
+      (carrier) => this.#ledger.waitingCount(spaceKey(carrier)),
+      this.#tunnels.summary(),
     )
   }
 
   /** What the verdict of such a flow would be now. Changes nothing. */
   wouldOffload(match: Match, actions: readonly OdpAction[]): Verdict {
     const since = this.#clock.now()
-    const result = runChecks({ id: -1, match, actions, inPort: match.key[K_IN_PORT]! }, this.#view)
+    const result = runChecks({ match, actions, inPort: match.key[K_IN_PORT]! }, this.#view)
     if ('refusal' in result) return refused(result.refusal, result.asked?.name, since)
     const { name } = result.eswitch
     const carrier = this.#carriers.get(name)!
-    if (!carrier.hasRoom) return refused(tableFull(carrier), name, since)
+    if (carrier.room < result.entrances.length) return refused(tableFull(carrier), name, since)
     return { state: 'offloaded', eswitch: name, rule: -1, since }
   }
 
@@ -257,7 +331,8 @@ export class OffloadModule extends DpifDecorator {
 
   *#fillJob(carrier: Carrier, key: string): Job {
     while (carrier.hasRoom) {
-      const record = first(carrier.successors) ?? first(this.#ledger.waiting(key))
+      const fits = (record: FlowRecord): boolean => record.places <= carrier.room
+      const record = first(carrier.successors, fits) ?? first(this.#ledger.waiting(key), fits)
       if (!record) break
       carrier.successors.delete(record)
       if (!record.deleted && record.waitsFor.includes(key)) {
@@ -297,7 +372,17 @@ export class OffloadModule extends DpifDecorator {
   }
 }
 
-const first = <T>(items: Iterable<T>): T | undefined => {
-  for (const item of items) return item
+const first = <T>(items: Iterable<T>, fits: (item: T) => boolean): T | undefined => {
+  for (const item of items) if (fits(item)) return item
   return undefined
+}
+
+/** True if the flow's new actions have to do with the same tunnels. */
+const namesTheSame = (record: FlowRecord, { actions }: DpFlow): boolean => {
+  const entries = pushedEntries(actions)
+  return (
+    record.pops === isPop(actions) &&
+    entries.length === record.entries.length &&
+    entries.every((id, i) => id === record.entries[i])
+  )
 }

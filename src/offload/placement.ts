@@ -1,17 +1,22 @@
 /**
- * Decides about one flow and makes its verdict and its rule agree: offers, replaces, evicts, takes away, and keeps the rules' accounts. Main thread.
+ * Decides about one flow and makes its verdict and its rules agree: offers, replaces, evicts, takes away, and keeps the rules' accounts. Main thread.
+ *
+ * Rules have ids of their own, none used twice: so a rule that is still on its way out never stands in the way of the flow's next one. A flow of decapsulated
+ * packets has a rule for each uplink by which they may enter, all in one eswitch, all or none.
  */
 import type { Dpif, FlowStats } from '../datapath/contract.ts'
 import type { Eswitch } from '../eswitch/contract.ts'
+import { K_IN_PORT, type Match } from '../flow/key.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Carrier } from './carrier.ts'
-import type { CheckView } from './checks/contract.ts'
+import type { CheckView, Entrance } from './checks/contract.ts'
 import { runChecks } from './checks/index.ts'
 import { worker } from './checks/worker.ts'
+import { HeldEntries } from './held-entries.ts'
 import type { Ledger } from './ledger.ts'
 import { findVictim, type RebalanceOptions } from './rebalance.ts'
-import type { FlowRecord } from './record.ts'
-import { createStats, RuleAccount } from './rule-account.ts'
+import { type FlowRecord, PlacedRule } from './record.ts'
+import { createStats } from './rule-account.ts'
 import type { Refusal } from './verdict.ts'
 
 export interface PlacementContext {
@@ -21,50 +26,41 @@ export interface PlacementContext {
   readonly view: CheckView
   readonly rebalance: RebalanceOptions
   carrier(eswitch: Eswitch): Carrier
-  /** A rule has said goodbye: its id, and its place in the table, are free. */
-  ruleGone(carrier: Carrier, id: number): void
+  /** A rule has said goodbye: its place in the table is free. */
+  ruleGone(carrier: Carrier): void
 }
+
+type Answer = ReturnType<Eswitch['rulePut']>
 
 export class Placement {
   readonly #c: PlacementContext
   readonly #scratch = createStats()
+  #nextRule = 0
 
   constructor(context: PlacementContext) {
     this.#c = context
   }
 
-  /** `changed`: match or actions may differ from those of the rule. */
+  /** `changed`: match or actions may differ from those of the rules. */
   decide(record: FlowRecord, changed: boolean): void {
     const result = runChecks(record, this.#c.view)
     if ('refusal' in result) {
-      if (record.carrier) this.retire(record)
+      this.retire(record)
       this.#c.ledger.refuse(record, result.refusal, result.asked && this.#c.carrier(result.asked))
       return
     }
     const carrier = this.#c.carrier(result.eswitch)
-    if (record.carrier === carrier && !changed) return
-    if (record.carrier && record.carrier !== carrier) this.retire(record)
-    this.#offer(record, carrier)
+    if (record.carrier !== carrier) this.retire(record)
+    this.#offer(record, carrier, result.entrances, changed)
   }
 
-  /** Asks the eswitch to drop the flow's rule. The caller gives the flow its new verdict. */
+  /** Asks the eswitch to drop the flow's rules, if it has any. The caller gives the flow its new verdict. */
   retire(record: FlowRecord): void {
-    const carrier = record.carrier!
-    const account = record.account!
-    const { id } = record
-    this.#readRule(record)
+    const { carrier } = record
+    if (!carrier) return
+    for (const rule of record.rules.splice(0)) this.#retireRule(record, carrier, rule)
     record.carrier = undefined
-    record.account = undefined
-    record.leaving.add(account)
     carrier.carried.delete(record)
-    carrier.retiring.add(id)
-    carrier.eswitch.ruleDel(id, (final) => {
-      account.read(final)
-      record.settle(account)
-      carrier.retiring.delete(id)
-      this.#c.ruleGone(carrier, id)
-      record.onSettled?.()
-    })
   }
 
   /** Gives `by` the place of `victim`, as soon as that is free. */
@@ -77,23 +73,27 @@ export class Placement {
 
   /** The worker and its rules are gone: their last statistics are taken over, nothing is asked of it. */
   lose(carrier: Carrier, waiting: Iterable<FlowRecord>): void {
-    for (const record of carrier.carried) {
-      this.#readRule(record)
-      record.settle(record.account!)
-      record.carrier = undefined
-      record.account = undefined
-      carrier.losses++
-      this.#c.ledger.refuse(record, this.#workerGone(record, carrier), carrier)
-    }
+    carrier.entries.lose()
+    carrier.entries = new HeldEntries(carrier.eswitch)
+    const lost = [...carrier.carried]
     carrier.carried.clear()
     carrier.successors.clear()
-    for (const record of [...waiting]) this.#c.ledger.refuse(record, this.#workerGone(record, carrier), carrier)
+    for (const record of lost) {
+      for (const rule of record.rules.splice(0)) {
+        this.#readRule(carrier, rule)
+        record.settle(rule)
+        carrier.losses++
+      }
+      record.carrier = undefined
+    }
+    for (const record of [...lost, ...waiting])
+      this.#c.ledger.refuse(record, this.#workerGone(record, carrier, []), carrier)
   }
 
   /** Of the datapath and of every rule that carries or carried the flow. False when the datapath does not know it. */
   stats(record: FlowRecord, out: FlowStats): boolean {
     if (!this.#c.dpif.flowStats(record.id, out)) return false
-    this.#readRule(record)
+    if (record.carrier) for (const rule of record.rules) this.#readRule(record.carrier, rule)
     record.addCarried(out)
     return true
   }
@@ -111,46 +111,115 @@ export class Placement {
     record.sampledAt = now
   }
 
-  #offer(record: FlowRecord, carrier: Carrier): void {
-    let answer = this.#rulePut(record, carrier)
-    if (answer === 'full' && this.#mayEvict(record, carrier)) {
-      const { clock, rebalance } = this.#c
-      const victim = findVictim(carrier, record, clock.now(), rebalance, (other) => this.sample(other))
-      if (victim) {
-        this.#evict(victim, record)
-        answer = this.#rulePut(record, carrier)
-        if (answer === 'full') carrier.successors.add(record)
-      }
+  #offer(record: FlowRecord, carrier: Carrier, entrances: readonly Entrance[], changed: boolean): void {
+    const stale = record.rules.filter(({ inPort }) => !entrances.some(({ port }) => port === inPort))
+    const missing = entrances.filter(({ port }) => !record.rules.some(({ inPort }) => port === inPort))
+    if (!changed && stale.length === 0 && missing.length === 0) return
+    record.places = entrances.length
+    let answer = changed ? this.#replaceAll(record, carrier, stale) : 'ok'
+    if (answer === 'ok' && missing.length > 0) {
+      if (carrier.room >= missing.length || this.#makeRoom(record, carrier, stale, missing.length))
+        answer = this.#putAll(record, carrier, missing)
+      else answer = carrier.eswitch.state === 'running' ? 'full' : 'down'
     }
-    if (answer === 'ok') return
-    if (record.carrier) this.retire(record)
-    this.#c.ledger.refuse(record, answer === 'full' ? tableFull(carrier) : this.#workerGone(record, carrier), carrier)
+    if (answer === 'ok') {
+      this.#drop(record, carrier, stale)
+      this.#c.ledger.offloaded(record, carrier)
+      return
+    }
+    this.retire(record)
+    const refusal = answer === 'full' ? tableFull(carrier) : this.#workerGone(record, carrier, entrances)
+    this.#c.ledger.refuse(record, refusal, carrier)
   }
 
-  /** Nobody is evicted for a rule that is only replaced, for who is first in line already, or when the eswitch is short of something else. */
-  #mayEvict(record: FlowRecord, carrier: Carrier): boolean {
-    return !record.carrier && !carrier.hasRoom && !carrier.successors.has(record)
-  }
-
-  #rulePut(record: FlowRecord, carrier: Carrier): ReturnType<Eswitch['rulePut']> {
-    const { id, match, actions } = record
-    const replaces = record.carrier === carrier
-    if (replaces) this.#readRule(record)
-    const answer = carrier.eswitch.rulePut({ id, match, actions })
-    if (answer !== 'ok') return answer
-    if (replaces) {
-      record.account!.replaced()
+  /** New actions for the rules that stay. */
+  #replaceAll(record: FlowRecord, carrier: Carrier, stale: readonly PlacedRule[]): Answer {
+    for (const rule of record.rules) {
+      if (stale.includes(rule)) continue
+      this.#readRule(carrier, rule)
+      const before = rule.entries
+      if (!this.#hold(record, rule.held)) return 'down'
+      rule.entries = record.entries
+      const answer = this.#rulePut(record, carrier, rule)
+      rule.held.release(before)
+      if (answer !== 'ok') return answer
+      rule.account.replaced()
       carrier.replacements++
-      return answer
     }
-    record.carrier = carrier
-    record.account = new RuleAccount()
-    record.active = this.#c.clock.now()
-    carrier.carried.add(record)
-    carrier.successors.delete(record)
-    carrier.insertions++
-    this.#c.ledger.offloaded(record, carrier)
-    return answer
+    return 'ok'
+  }
+
+  /** All or none. */
+  #putAll(record: FlowRecord, carrier: Carrier, entrances: readonly Entrance[]): Answer {
+    const first = !record.carrier
+    for (const { port } of entrances) {
+      if (!this.#hold(record, carrier.entries)) return 'down'
+      const rule = new PlacedRule(this.#nextRule++, port, carrier.entries, record.entries)
+      const answer = this.#rulePut(record, carrier, rule)
+      if (answer !== 'ok') {
+        rule.held.release(rule.entries)
+        return answer
+      }
+      record.rules.push(rule)
+      record.carrier = carrier
+      carrier.insertions++
+    }
+    if (first) {
+      record.active = this.#c.clock.now()
+      carrier.carried.add(record)
+      carrier.successors.delete(record)
+    }
+    return 'ok'
+  }
+
+  #rulePut(record: FlowRecord, carrier: Carrier, { id, inPort }: PlacedRule): Answer {
+    const { match, actions } = record
+    return carrier.eswitch.rulePut({ id, match: enteringBy(match, inPort), actions })
+  }
+
+  #hold(record: FlowRecord, held: HeldEntries): boolean {
+    return held.take(record.entries.map((id) => this.#c.view.encap(id)!))
+  }
+
+  #drop(record: FlowRecord, carrier: Carrier, rules: readonly PlacedRule[]): void {
+    for (const rule of rules) {
+      const at = record.rules.indexOf(rule)
+      if (at < 0) continue
+      record.rules.splice(at, 1)
+      this.#retireRule(record, carrier, rule)
+    }
+  }
+
+  #retireRule(record: FlowRecord, carrier: Carrier, rule: PlacedRule): void {
+    this.#readRule(carrier, rule)
+    record.leaving.add(rule)
+    carrier.eswitch.ruleDel(rule.id, (final) => {
+      rule.account.read(final)
+      record.settle(rule)
+      rule.held.release(rule.entries)
+      this.#c.ruleGone(carrier)
+      record.onSettled?.()
+    })
+  }
+
+  /**
+   * For `n` more rules: the flow's own that are not needed any more go first, then those of others. Nobody is evicted for who is first in line already. True if there is room
+   * now; else the flow is first in line when there may be soon.
+   */
+  #makeRoom(record: FlowRecord, carrier: Carrier, stale: readonly PlacedRule[], n: number): boolean {
+    if (carrier.eswitch.state !== 'running') return false
+    let promised = carrier.room + stale.length
+    this.#drop(record, carrier, stale)
+    const { clock, rebalance } = this.#c
+    while (promised < n && !carrier.successors.has(record)) {
+      const victim = findVictim(carrier, record, clock.now(), rebalance, (other) => this.sample(other))
+      if (!victim || victim === record) break
+      promised += victim.rules.length
+      this.#evict(victim, record)
+    }
+    if (carrier.room >= n) return true
+    if (promised >= n) carrier.successors.add(record)
+    return false
   }
 
   #evict(victim: FlowRecord, by: FlowRecord): void {
@@ -160,16 +229,24 @@ export class Placement {
     this.#c.ledger.refuse(victim, evicted(carrier, by), carrier)
   }
 
-  #readRule(record: FlowRecord): void {
-    if (record.carrier?.eswitch.ruleStats(record.id, this.#scratch)) record.account!.read(this.#scratch)
+  #readRule(carrier: Carrier, rule: PlacedRule): void {
+    if (carrier.eswitch.ruleStats(rule.id, this.#scratch)) rule.account.read(this.#scratch)
   }
 
   /** Also for a worker that says it is down before its state has changed. */
-  #workerGone(record: FlowRecord, { eswitch }: Carrier): Refusal {
-    const refusal = worker(record, eswitch, this.#c.view)
+  #workerGone(record: FlowRecord, { eswitch }: Carrier, entrances: readonly Entrance[]): Refusal {
+    const refusal = worker(record, { eswitch, entrances }, this.#c.view)
     const detail = `the worker of eswitch ${eswitch.name} does not take rules`
     return refusal ?? { check: 'worker-gone', what: 'down', detail, retryOn: ['eswitch-up'] }
   }
+}
+
+/** The match as the eswitch sees it: decapsulated packets are matched with the port by which the outer ones entered. */
+const enteringBy = (match: Match, inPort: number): Match => {
+  if (match.key[K_IN_PORT] === inPort) return match
+  const key = match.key.slice()
+  key[K_IN_PORT] = inPort
+  return { key, mask: match.mask }
 }
 
 export const tableFull = ({ eswitch }: Carrier): Refusal => ({

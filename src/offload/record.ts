@@ -1,19 +1,38 @@
-/** What the offload module remembers of one datapath flow. */
+/** What the offload module remembers of one datapath flow, and of each rule that it has in an eswitch. */
 import type { DpFlow, FlowStats } from '../datapath/contract.ts'
 import { K_IN_PORT } from '../flow/key.ts'
 import type { Carrier } from './carrier.ts'
 import type { CheckSubject } from './checks/contract.ts'
-import { addStats, createStats, type RuleAccount } from './rule-account.ts'
+import type { HeldEntries } from './held-entries.ts'
+import { isPop, pushedEntries } from './pushes.ts'
+import { addStats, createStats, RuleAccount } from './rule-account.ts'
 import type { Verdict } from './verdict.ts'
 
+/** One rule of a flow. */
+export class PlacedRule {
+  readonly id: number
+  /** The port by which its frames enter; the flow's own, unless that is a tunnel's. */
+  readonly inPort: number
+  readonly account = new RuleAccount()
+  /** Where encap entries are held for it, and which. */
+  readonly held: HeldEntries
+  entries: readonly number[]
+
+  constructor(id: number, inPort: number, held: HeldEntries, entries: readonly number[]) {
+    this.id = id
+    this.inPort = inPort
+    this.held = held
+    this.entries = entries
+  }
+}
+
 export class FlowRecord implements CheckSubject {
-  flow: DpFlow
   verdict: Verdict
-  /** The eswitch that has the rule now, and its account. */
+  /** The eswitch that has the rules now. One for each port by which frames enter it; none without a carrier. */
   carrier: Carrier | undefined
-  account: RuleAccount | undefined
-  /** Accounts of rules that are asked to go and have not said goodbye. */
-  readonly leaving = new Set<RuleAccount>()
+  readonly rules: PlacedRule[] = []
+  /** Rules that are asked to go and have not said goodbye. */
+  readonly leaving = new Set<PlacedRule>()
   /** Sum of the rules that are no more. */
   readonly settled: FlowStats = createStats()
   deleted = false
@@ -21,45 +40,63 @@ export class FlowRecord implements CheckSubject {
   onSettled: (() => void) | undefined
   /** Index keys under which the record waits (retry-index.ts). */
   readonly waitsFor: string[] = []
+  /** Rules that it needs at once, as of the last decision that found an eswitch. */
+  places = 1
   /** Packets per second over all tiers, at the last sample, and what it was computed from. -1: not yet known. */
   rate = -1
   sampledPackets = 0
   sampledAt: number
   /** Clock milliseconds: last packet as of the last sample, or later, when it got its rule. */
   active = 0
+  /** Encap entries that the actions name. */
+  entries: readonly number[] = []
+  /** The flow takes outer headers off. */
+  pops = false
+  #flow: DpFlow
 
   constructor(flow: DpFlow, verdict: Verdict, now: number) {
+    this.#flow = flow
     this.flow = flow
     this.verdict = verdict
     this.sampledAt = now
   }
 
+  get flow(): DpFlow {
+    return this.#flow
+  }
+
+  set flow(flow: DpFlow) {
+    this.#flow = flow
+    this.entries = pushedEntries(flow.actions)
+    this.pops = isPop(flow.actions)
+  }
+
   get id(): number {
-    return this.flow.id
+    return this.#flow.id
   }
 
   get match(): DpFlow['match'] {
-    return this.flow.match
+    return this.#flow.match
   }
 
   get actions(): DpFlow['actions'] {
-    return this.flow.actions
+    return this.#flow.actions
   }
 
   get inPort(): number {
-    return this.flow.match.key[K_IN_PORT]!
+    return this.#flow.match.key[K_IN_PORT]!
   }
 
   /** Adds what the eswitches have carried, as far as known. */
   addCarried(sum: FlowStats): void {
     addStats(sum, this.settled)
-    for (const account of this.leaving) account.addTo(sum)
-    this.account?.addTo(sum)
+    for (const { account } of this.leaving) account.addTo(sum)
+    for (const { account } of this.rules) account.addTo(sum)
   }
 
-  /** The rule of this account is gone: its sum is final. */
-  settle(account: RuleAccount): void {
-    this.leaving.delete(account)
-    account.addTo(this.settled)
+  /** The rule is gone: its sum is final. */
+  settle(rule: PlacedRule): void {
+    this.leaving.delete(rule)
+    rule.account.addTo(this.settled)
   }
 }

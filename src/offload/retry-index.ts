@@ -2,22 +2,31 @@
 import type { FlowRecord } from './record.ts'
 import type { Refused, RetryEvent } from './verdict.ts'
 
-/** Events that concern one eswitch only, or one rule of it. */
+/** Events that concern one eswitch only. */
 const OF_ESWITCH: ReadonlySet<RetryEvent> = new Set(['eswitch-up', 'table-space'])
 
-export const retryKey = (event: RetryEvent, eswitch?: string, rule?: number): string => {
-  if (OF_ESWITCH.has(event)) return `${event} ${eswitch ?? ''}`
-  return event === 'rule-gone' ? `${event} ${eswitch ?? ''} ${rule}` : event
-}
+/**
+ * Nobody waits for these here. A changed flow is put again, and a put is always decided anew; what concerns a tunnel's way comes by its entry, its peer, or the flow
+ * of its outer packets (tunnels.ts).
+ */
+const KNOWN_OTHERWISE: ReadonlySet<RetryEvent> = new Set([
+  'flow-change',
+  'route-change',
+  'neighbour-change',
+  'underlay-change',
+  'outer-flow',
+])
+
+export const retryKey = (event: RetryEvent, eswitch?: string): string =>
+  OF_ESWITCH.has(event) ? `${event} ${eswitch ?? ''}` : event
 
 export class RetryIndex {
   readonly #waiting = new Map<string, Set<FlowRecord>>()
 
   add(record: FlowRecord, refused: Refused): void {
     for (const event of refused.retryOn) {
-      // A changed flow is put again, and a put is always decided anew.
-      if (event === 'flow-change') continue
-      const key = retryKey(event, refused.eswitch, record.id)
+      if (KNOWN_OTHERWISE.has(event)) continue
+      const key = retryKey(event, refused.eswitch)
       let set = this.#waiting.get(key)
       if (!set) {
         set = new Set()

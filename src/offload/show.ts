@@ -1,6 +1,7 @@
 /** Counters of the offload module, as data and as text, for `offload/show`. */
 import type { EswitchState } from '../eswitch/contract.ts'
 import type { Carrier } from './carrier.ts'
+import type { TunnelSummary } from './tunnel-facts.ts'
 import { CHECKS, type CheckName } from './verdict.ts'
 
 export interface EswitchSummary {
@@ -29,6 +30,7 @@ export interface OffloadSummary {
   /** Decisions since the start for which no eswitch was asked. */
   readonly refusals: Readonly<Partial<Record<CheckName, number>>>
   readonly eswitches: readonly EswitchSummary[]
+  readonly tunnels: TunnelSummary
 }
 
 const pick = (counts: ReadonlyMap<CheckName | 'offloaded', number>): Partial<Record<CheckName, number>> => {
@@ -46,8 +48,10 @@ export const summarise = (
   refusals: ReadonlyMap<CheckName, number>,
   carriers: Iterable<Carrier>,
   waiting: (carrier: Carrier) => number,
+  tunnels: TunnelSummary,
 ): OffloadSummary => ({
   enabled,
+  tunnels,
   offloaded: now.get('offloaded') ?? 0,
   refused: pick(now),
   refusals: pick(refusals),
@@ -84,6 +88,12 @@ export const summaryText = (summary: OffloadSummary): string => {
       `eswitch ${e.name}: ${e.state}, switch ID ${e.switchId}, profile ${e.profile}`,
       `  rules:${e.rules}/${e.capacity} waiting:${e.waiting} insertions:${e.insertions} replacements:${e.replacements} evictions:${e.evictions} lost:${e.losses}`,
       `  refusals: ${counts(e.refusals)}`,
+    )
+  const { tunnels: t } = summary
+  if (t.endpoints + t.entries + t.events > 0)
+    lines.push(
+      `tunnels: endpoints:${t.endpoints} flows: encap:${t.encap} decap:${t.decap} pending:${t.pending} encap entries:${t.entries} in eswitches:${t.held}`,
+      `  events:${t.events} of no concern:${t.idle} flows examined:${t.flows} moved:${t.moved} refused:${t.refused} offloaded:${t.offloaded} slowest:${t.slowest} us`,
     )
   return `${lines.join('\n')}\n`
 }

@@ -2,7 +2,8 @@
  * Verdicts: what the offload module decided about a flow, and why. Every flow has one at all times. docs/offload.md is their catalogue.
  *
  * A refusal names the check that failed (a stable code for programs), *what* failed it (a field, an action, a port), a sentence for people, and the
- * events after which the flow is offered again. Nothing else makes the module look at a refused flow, besides the rebalancing of full tables.
+ * events after which the flow is offered again. Nothing else makes the module look at a refused flow, besides the rebalancing of full tables, and
+ * besides what happens to a tunnelled flow's endpoint.
  */
 
 /** What may happen that makes a refused flow worth another look. */
@@ -17,12 +18,16 @@ export type RetryEvent =
   | 'eswitch-up'
   /** A rule has left the eswitch's table. */
   | 'table-space'
-  /** The flow's previous rule has left the eswitch. */
-  | 'rule-gone'
-  /** For the tunnel checks. */
+  /** The MTU of the ingress or of an output changed. */
   | 'mtu-change'
+  /** The way to the tunnel's peer changed: route, address, link or rule. */
   | 'route-change'
+  /** The state of the next hop towards the peer changed. */
   | 'neighbour-change'
+  /** The underlay bridge does something else with the outer packets. */
+  | 'underlay-change'
+  /** The flow of the outer packets is offloaded now. */
+  | 'outer-flow'
 
 /** Stable codes of the checks, in the order in which they are made. */
 export const CHECKS = [
@@ -33,8 +38,16 @@ export const CHECKS = [
   'action',
   'outputs',
   'switch-id',
+  'no-route',
+  'neighbour-pending',
+  'neighbour-failed',
+  'tunnel-loop',
+  'underlay-ambiguous',
+  'underlay-drop',
+  'other-switch',
+  'mtu',
   'worker-gone',
-  'retiring',
+  'outer-flow',
   'table-full',
 ] as const
 
@@ -44,8 +57,10 @@ export interface Offloaded {
   readonly state: 'offloaded'
   /** Name of the eswitch that holds the rule. */
   readonly eswitch: string
-  /** Id of the rule there, which is the flow's; -1 in an answer of `wouldOffload`. */
+  /** Id of the rule there; -1 in an answer of `wouldOffload`. */
   readonly rule: number
+  /** Ids of all rules, when there are several: one for each uplink by which decapsulated packets may enter. */
+  readonly rules?: readonly number[]
   /** Clock milliseconds. */
   readonly since: number
 }

@@ -1,13 +1,70 @@
-/** Does the flow enter by a representor? Frames of other ports never pass an eswitch. */
-import { type Check, portText } from './contract.ts'
+/**
+ * By which ports of which eswitch do the flow's frames enter? Those of a representor by itself; decapsulated packets, which the flow sees on the tunnel's port, by the
+ * uplinks that the way back to their peer leads to. Frames of other ports never pass an eswitch.
+ */
 
-export const ingress: Check = (flow, view) => {
-  if (view.eswitchOf(flow.inPort)) return undefined
+import type { Eswitch } from '../../eswitch/contract.ts'
+import type { IngressMember } from '../../tunnel/contract.ts'
+import { addressText, decapEnds } from '../endpoint.ts'
+import type { Refusal } from '../verdict.ts'
+import { type CheckSubject, type CheckView, type Entry, placeText, portName, portText } from './contract.ts'
+import { wayRefusal } from './encap-entry.ts'
+
+export type EntryResult = Entry | { readonly refusal: Refusal; readonly asked?: Eswitch }
+
+export const findEntry = (flow: CheckSubject, view: CheckView): EntryResult => {
+  const eswitch = view.eswitchOf(flow.inPort)
+  if (eswitch) return { eswitch, entrances: [{ port: flow.inPort }] }
+  if (view.port(flow.inPort)?.kind === 'vxlan') return decapEntry(flow, view)
+  return { refusal: noEswitch(flow, view) }
+}
+
+const noEswitch = (flow: CheckSubject, view: CheckView): Refusal => {
   const port = view.port(flow.inPort)
   const detail = !port
     ? `the ingress, port ${flow.inPort}, does not exist`
     : port.eswitch
       ? `the ingress, ${portText(flow.inPort, view)}, belongs to eswitch ${port.eswitch}, which is not there`
       : `the ingress, ${portText(flow.inPort, view)}, is a port of kind ${port.kind} on no eswitch`
-  return { check: 'no-eswitch', what: port?.name ?? `port ${flow.inPort}`, detail, retryOn: ['port-change'] }
+  return { check: 'no-eswitch', what: portName(flow.inPort, view), detail, retryOn: ['port-change'] }
 }
+
+const decapEntry = (flow: CheckSubject, view: CheckView): EntryResult => {
+  const ends = decapEnds(flow.match)
+  if (!ends)
+    return {
+      refusal: {
+        check: 'match-mask',
+        what: 'tun_src',
+        detail:
+          'the flow of decapsulated packets does not match both outer addresses exactly, so their ingress cannot be told',
+        retryOn: ['flow-change'],
+      },
+    }
+  const way = view.ingress(ends.peer, ends.local, flow.inPort)
+  if (!way) return { refusal: noEswitch(flow, view) }
+  const peer = addressText(ends.peer)
+  if (way.type === 'none') return { refusal: wayRefusal(way.check, peer, way.detail) }
+  const eswitches = way.members.map(({ port }) => view.eswitchOf(port))
+  const stray = way.members.find((_, i) => !eswitches[i])
+  if (stray)
+    return {
+      refusal: {
+        check: 'no-eswitch',
+        what: portName(stray.port, view),
+        detail: `packets from ${peer} enter by ${portText(stray.port, view)}, ${placeText(stray.port, view)}`,
+        retryOn: ['port-change', 'route-change'],
+      },
+    }
+  const eswitch = eswitches[0]!
+  const other = way.members.find((_, i) => eswitches[i] !== eswitch)
+  if (other) return { refusal: twoSwitches(peer, [way.members[0]!, other], view) }
+  return { eswitch, entrances: way.members.map(({ port, key }) => ({ port, outer: key })) }
+}
+
+const twoSwitches = (peer: string, members: readonly IngressMember[], view: CheckView): Refusal => ({
+  check: 'other-switch',
+  what: portName(members[1]!.port, view),
+  detail: `packets from ${peer} may enter by ${members.map(({ port }) => `${portText(port, view)}, ${placeText(port, view)}`).join(', and by ')}`,
+  retryOn: ['route-change', 'port-change'],
+})

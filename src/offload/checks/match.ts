@@ -47,7 +47,7 @@ const impliedByType = (match: Match, word: number): boolean =>
   (match.mask[word]! & VLAN_CFI) !== 0 &&
   (match.key[word]! & VLAN_CFI) === 0
 
-export const matchFields: EswitchCheck = (flow, eswitch) => {
+export const matchFields: EswitchCheck = (flow, { eswitch }) => {
   const { profile } = eswitch
   const { match } = flow
   if (match.key[K_RECIRC_ID] !== 0 && !profile.actions.has('recirc'))
@@ -87,7 +87,7 @@ export const matchFields: EswitchCheck = (flow, eswitch) => {
   }
 }
 
-export const matchMasks: EswitchCheck = (flow, eswitch) => {
+export const matchMasks: EswitchCheck = (flow, { eswitch }) => {
   const { profile } = eswitch
   const { match } = flow
   for (const field of PROFILE_FIELDS) {

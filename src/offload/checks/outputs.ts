@@ -1,18 +1,10 @@
-/** Are there too many outputs for one rule? */
-import type { OdpAction } from '../../flow/odp.ts'
+/** Are there too many outputs for one rule? Those of encapsulated copies count. */
+import { wirePorts } from '../pushes.ts'
 import type { EswitchCheck } from './contract.ts'
 
-/** Ports of all outputs in order, those of clones included. */
-export const outputPorts = (actions: readonly OdpAction[], out: number[] = []): number[] => {
-  for (const a of actions)
-    if (a.type === 'output') out.push(a.port)
-    else if (a.type === 'clone') outputPorts(a.actions, out)
-  return out
-}
-
-export const outputs: EswitchCheck = (flow, eswitch) => {
+export const outputs: EswitchCheck = (flow, { eswitch }, view) => {
   const { profile } = eswitch
-  const n = outputPorts(flow.actions).length
+  const n = wirePorts(flow.actions, (id) => view.encap(id)).length
   if (n <= profile.maxOutputs) return undefined
   return {
     check: 'outputs',

@@ -1,21 +1,15 @@
-/** Do all outputs leave by the switch that the frame entered by? */
-import { type EswitchCheck, portText } from './contract.ts'
-import { outputPorts } from './outputs.ts'
+/** Do all outputs leave by the switch that the frame entered by? Of decapsulated packets only whether they leave by a switch: which one, other-switch.ts asks. */
+import { outputPorts } from '../pushes.ts'
+import { type EswitchCheck, isDecap, placeText, portName, portText } from './contract.ts'
 
-export const switchId: EswitchCheck = (flow, eswitch, view) => {
+export const switchId: EswitchCheck = (flow, entry, view) => {
+  const { eswitch } = entry
   for (const no of outputPorts(flow.actions)) {
-    if (eswitch.hasPort(no)) continue
-    const port = view.port(no)
-    const other = view.eswitchOf(no)
-    const where = !port
-      ? 'which does not exist'
-      : other
-        ? `which is on eswitch ${other.name}, switch ID ${other.switchId}`
-        : `which is a port of kind ${port.kind} on no switch`
+    if (eswitch.hasPort(no) || (isDecap(entry) && view.eswitchOf(no))) continue
     return {
       check: 'switch-id',
-      what: port?.name ?? `port ${no}`,
-      detail: `output to ${portText(no, view)}, ${where}; the ingress ${portText(flow.inPort, view)} is on switch ID ${eswitch.switchId}`,
+      what: portName(no, view),
+      detail: `output to ${portText(no, view)}, ${placeText(no, view)}; the ingress ${portText(flow.inPort, view)} is on switch ID ${eswitch.switchId}`,
       retryOn: ['port-change', 'flow-change'],
     }
   }

@@ -1,7 +1,7 @@
 /** Is the eswitch alive? Asked late, so that only flows that it could take are offered when it is back. */
 import type { EswitchCheck } from './contract.ts'
 
-export const worker: EswitchCheck = (_flow, eswitch) =>
+export const worker: EswitchCheck = (_flow, { eswitch }) =>
   eswitch.state === 'running'
     ? undefined
     : {

@@ -9,6 +9,7 @@ import { createMatch, K_DL_TYPE, K_ETH, K_IN_PORT, type Match } from '../../../s
 import type { OdpAction } from '../../../src/flow/odp.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { OffloadModule, type OffloadOptions } from '../../../src/offload/module.ts'
+import { outputPorts, pushedEntries } from '../../../src/offload/pushes.ts'
 import { createStats } from '../../../src/offload/rule-account.ts'
 import type { Scheduler } from '../../../src/offload/scheduler.ts'
 
@@ -16,6 +17,11 @@ export const hit = (stats: FlowStats, clock: ManualClock, packets = 1): void => 
   stats.packets += packets
   stats.bytes += packets * 98
   stats.used = clock.now()
+}
+
+export interface HeldRule {
+  readonly rule: EswitchRule
+  readonly stats: FlowStats
 }
 
 /** `late`: goodbyes wait until `flush`, as with a worker. */
@@ -83,6 +89,7 @@ export class FakeDpif implements Dpif {
   tooBig: ((slot: number, encap: number) => void) | undefined
 
   encapPut(entry: EncapEntry): void {
+    this.log.push(`dp encap ${entry.id}`)
     this.encaps.set(entry.id, entry)
   }
 
@@ -94,8 +101,11 @@ export class FakeDpif implements Dpif {
     this.tooBig = handler
   }
 
+  /** Set by a test: what `barrier` waits for. */
+  applied: Promise<void> = Promise.resolve()
+
   barrier(): Promise<void> {
-    return Promise.resolve()
+    return this.applied
   }
   counters(_out: DpifCounters): void {}
   ports(): Iterable<DpPort> {
@@ -112,14 +122,16 @@ export class FakeEswitch implements Eswitch {
   readonly profile: Profile
   readonly log: string[]
   readonly members = new Set<number>()
-  readonly rules = new Map<number, { rule: EswitchRule; stats: FlowStats }>()
+  readonly rules = new Map<number, HeldRule>()
   state: EswitchState = 'running'
   late: (() => void)[] | undefined
   /** A rule takes its place until its goodbye. */
   placeUntilGone = false
   /** A replaced rule counts from zero. */
   restartOnReplace = false
-  readonly #leaving = new Map<number, FlowStats>()
+  readonly #leaving = new Map<number, EswitchRule>()
+  /** All that there ever were. */
+  readonly #ids = new Set<number>()
   /** Last statistics of rules that died with the worker, until the next one runs. */
   readonly #lost = new Map<number, FlowStats>()
   readonly #listeners: ((state: EswitchState) => void)[] = []
@@ -144,19 +156,30 @@ export class FakeEswitch implements Eswitch {
 
   encapPut(entry: EncapEntry): 'ok' | 'down' {
     if (this.state !== 'running') return 'down'
+    if (entry.state !== 'ready') throw new Error(`entry ${entry.id} is ${entry.state}`)
+    for (const port of outputPorts(entry.actions))
+      if (!this.members.has(port)) throw new Error(`entry ${entry.id} leaves by port ${port}, which is elsewhere`)
+    this.log.push(`${this.name} encap ${entry.id}`)
     this.encaps.set(entry.id, entry)
     return 'ok'
   }
 
   encapDel(id: number): void {
-    this.encaps.delete(id)
+    for (const rule of [...[...this.rules.values()].map(({ rule }) => rule), ...this.#leaving.values()])
+      if (pushedEntries(rule.actions).includes(id))
+        throw new Error(`entry ${id} is removed while rule ${rule.id} is there`)
+    if (!this.encaps.delete(id)) throw new Error(`entry ${id} is removed but not there`)
+    this.log.push(`${this.name} encap del ${id}`)
   }
 
   rulePut(rule: EswitchRule): 'ok' | 'full' | 'down' {
     if (this.state !== 'running') return 'down'
     const old = this.rules.get(rule.id)
     if (!old && this.ruleCount >= this.capacity) return 'full'
-    if (this.#leaving.has(rule.id)) throw new Error(`rule ${rule.id} is put while it is being removed`)
+    if (!old && this.#ids.has(rule.id)) throw new Error(`rule ${rule.id} is put again after it went`)
+    this.#ids.add(rule.id)
+    for (const entry of pushedEntries(rule.actions))
+      if (!this.encaps.has(entry)) throw new Error(`rule ${rule.id} names entry ${entry}, which is not there`)
     this.log.push(`${this.name} put ${rule.id}`)
     this.rules.set(rule.id, { rule, stats: old && !this.restartOnReplace ? old.stats : createStats() })
     return 'ok'
@@ -166,7 +189,7 @@ export class FakeEswitch implements Eswitch {
     const entry = this.rules.get(id)
     if (!entry) throw new Error(`rule ${id} is removed but not there`)
     this.rules.delete(id)
-    this.#leaving.set(id, entry.stats)
+    this.#leaving.set(id, entry.rule)
     const done = (): void => {
       this.#leaving.delete(id)
       gone?.({ ...entry.stats })
@@ -196,6 +219,7 @@ export class FakeEswitch implements Eswitch {
     if (state !== 'running') {
       for (const [id, { stats }] of this.rules) this.#lost.set(id, stats)
       this.rules.clear()
+      this.encaps.clear()
     }
     for (const listener of this.#listeners) listener(state)
     if (state === 'running') this.#lost.clear()
@@ -247,7 +271,7 @@ export const profileOf = (over: Record<string, unknown> = {}): Profile =>
       name: 'test',
       'table-size': 4,
       match: 'all',
-      actions: ['output', 'push_vlan', 'pop_vlan', 'set', 'clone', 'drop'],
+      actions: ['output', 'push_vlan', 'pop_vlan', 'set', 'clone', 'tnl_push', 'tnl_pop', 'drop'],
       set: 'all',
       'max-outputs': 8,
       ...over,
@@ -296,9 +320,14 @@ export const createRig = (options: { profile?: Record<string, unknown>; offload?
     module.flowPut({ id, ufid: `00000000-0000-0000-0000-${String(id).padStart(12, '0')}`, match, actions })
     return id
   }
+  /** What the eswitches have for a flow, whatever the module says: its rules share the flow's mask. */
+  const rulesOf = (id: number): HeldRule[] => {
+    const mask = dpif.table.get(id)?.flow.match.mask
+    return [...nic0.rules.values(), ...nic1.rules.values()].filter(({ rule }) => rule.match.mask === mask)
+  }
   /** Traffic on a flow: by the eswitch if it has the rule, by the datapath if not. */
   const traffic = (id: number, packets = 1): void => {
-    const carried = nic0.rules.get(id) ?? nic1.rules.get(id) ?? dpif.table.get(id)
+    const carried = rulesOf(id)[0] ?? dpif.table.get(id)
     if (carried) hit(carried.stats, clock, packets)
   }
   const stats = (id: number): FlowStats => {
@@ -312,5 +341,5 @@ export const createRig = (options: { profile?: Record<string, unknown>; offload?
     if (!verdict) throw new Error(`flow ${id} has no verdict`)
     return verdict.state === 'offloaded' ? 'offloaded' : verdict.check
   }
-  return { log, clock, scheduler, dpif, nic0, nic1, module, put, traffic, stats, code }
+  return { log, clock, scheduler, dpif, nic0, nic1, module, put, rulesOf, traffic, stats, code }
 }

@@ -1,0 +1,34 @@
+/** What a flow's actions do on the wire, encap entries looked into. */
+import type { EncapEntry } from '../flow/encap.ts'
+import type { OdpAction } from '../flow/odp.ts'
+
+export type EntryOf = (id: number) => EncapEntry | undefined
+
+/** Entries that are named, those in clones included, each once. */
+export const pushedEntries = (actions: readonly OdpAction[], out: number[] = []): number[] => {
+  for (const a of actions)
+    if (a.type === 'tnl_push') {
+      if (!out.includes(a.entry)) out.push(a.entry)
+    } else if (a.type === 'clone') pushedEntries(a.actions, out)
+  return out
+}
+
+/** Ports of the outputs that the flow itself names, in order, those of clones included. */
+export const outputPorts = (actions: readonly OdpAction[], out: number[] = []): number[] => {
+  for (const a of actions)
+    if (a.type === 'output') out.push(a.port)
+    else if (a.type === 'clone') outputPorts(a.actions, out)
+  return out
+}
+
+/** Ports by which packets leave in the end: also those that encapsulated ones leave by. */
+export const wirePorts = (actions: readonly OdpAction[], entryOf: EntryOf, out: number[] = []): number[] => {
+  for (const a of actions)
+    if (a.type === 'output') out.push(a.port)
+    else if (a.type === 'clone') wirePorts(a.actions, entryOf, out)
+    else if (a.type === 'tnl_push') outputPorts(entryOf(a.entry)?.actions ?? [], out)
+  return out
+}
+
+/** A flow that takes the outer header off and does nothing else. */
+export const isPop = (actions: readonly OdpAction[]): boolean => actions.length === 1 && actions[0]!.type === 'tnl_pop'

@@ -1,0 +1,151 @@
+/**
+ * Tunnelled flows by their outer addresses: peer, then local address, in order, so that those under a prefix lie side by side. Each endpoint has the flows that send to it and
+ * those of packets that come from it; a flow's record says which eswitch offloads it. Keeps the way back to a peer watched while there are flows of the latter kind. Main thread.
+ */
+import type { TunnelView } from '../tunnel/contract.ts'
+import { addressKey } from './endpoint.ts'
+import type { FlowRecord } from './record.ts'
+
+export interface Endpoint {
+  readonly peer: Uint8Array
+  /** Absent while there is no route to the peer. */
+  readonly local?: Uint8Array
+  /** Flows that encapsulate for it. */
+  readonly encap: ReadonlySet<FlowRecord>
+  /** Flows of packets from it, by the datapath port of their tunnel. */
+  readonly decap: ReadonlyMap<number, ReadonlySet<FlowRecord>>
+}
+
+class Node implements Endpoint {
+  readonly key: string
+  readonly peer: Uint8Array
+  readonly local?: Uint8Array
+  readonly encap = new Set<FlowRecord>()
+  readonly decap = new Map<number, Set<FlowRecord>>()
+
+  constructor(key: string, peer: Uint8Array, local: Uint8Array | undefined) {
+    this.key = key
+    this.peer = peer
+    if (local) this.local = local
+  }
+
+  get empty(): boolean {
+    return this.encap.size === 0 && this.decap.size === 0
+  }
+}
+
+/** What the structure tells when the first flow from a peer comes and when the last one goes. */
+export type Watcher = Pick<TunnelView, 'watch' | 'unwatch'>
+
+const keyOf = (peer: Uint8Array, local: Uint8Array | undefined): string =>
+  `${addressKey(peer)} ${local ? addressKey(local) : ''}`
+
+/** The first or the last address of a prefix. */
+const edge = (prefix: Uint8Array, length: number, fill: 0 | 1): Uint8Array =>
+  prefix.map((byte, i) => {
+    const bits = Math.min(8, Math.max(0, length - i * 8))
+    const open = 0xff >> bits
+    return fill ? byte | open : byte & ~open
+  })
+
+export class TunneledFlows {
+  readonly #sorted: Node[] = []
+  readonly #byKey = new Map<string, Node>()
+  readonly #places = new Map<FlowRecord, Set<Node>>()
+  #watcher: Watcher | undefined
+
+  /** Has the peers that are there already watched, and those that come. */
+  watchBy(watcher: Watcher): void {
+    this.#watcher = watcher
+    for (const node of this.#sorted) if (node.decap.size > 0) watcher.watch(node.peer, node.local)
+  }
+
+  /** `decap`: the datapath port of the tunnel by which the flow's packets come; absent, the flow encapsulates. */
+  tunneledFlowAdd(record: FlowRecord, peer: Uint8Array, local: Uint8Array | undefined, decap?: number): void {
+    const node = this.#node(peer, local)
+    if (decap === undefined) node.encap.add(record)
+    else {
+      if (node.decap.size === 0) this.#watcher?.watch(node.peer, node.local)
+      const flows = node.decap.get(decap)
+      if (flows) flows.add(record)
+      else node.decap.set(decap, new Set([record]))
+    }
+    const places = this.#places.get(record)
+    if (places) places.add(node)
+    else this.#places.set(record, new Set([node]))
+  }
+
+  /** Wherever it is. */
+  tunneledFlowDel(record: FlowRecord): void {
+    for (const node of this.#places.get(record) ?? []) {
+      node.encap.delete(record)
+      const watched = node.decap.size > 0
+      for (const [port, flows] of node.decap) if (flows.delete(record) && flows.size === 0) node.decap.delete(port)
+      if (watched && node.decap.size === 0) this.#watcher?.unwatch(node.peer, node.local)
+      if (node.empty) this.#remove(node)
+    }
+    this.#places.delete(record)
+  }
+
+  /** Flows in the structure. */
+  get size(): number {
+    return this.#places.size
+  }
+
+  get endpoints(): number {
+    return this.#sorted.length
+  }
+
+  has(record: FlowRecord): boolean {
+    return this.#places.has(record)
+  }
+
+  /** In the order of addresses, IPv6 after IPv4. */
+  all(): Iterable<Endpoint> {
+    return this.#sorted
+  }
+
+  /** Those of one peer; without `local`, with all our addresses. */
+  of(peer: Uint8Array, local?: Uint8Array): Iterable<Endpoint> {
+    if (!local) return this.under(peer, peer.length * 8)
+    const node = this.#byKey.get(keyOf(peer, local))
+    return node ? [node] : []
+  }
+
+  /** Those whose peer lies under a prefix: `length` bits of an address of 4 or 16 bytes. */
+  *under(prefix: Uint8Array, length: number): Generator<Endpoint> {
+    const last = `${addressKey(edge(prefix, length, 1))}~`
+    for (let i = this.#lowerBound(addressKey(edge(prefix, length, 0))); i < this.#sorted.length; i++) {
+      const node = this.#sorted[i]!
+      if (node.key > last) return
+      yield node
+    }
+  }
+
+  #node(peer: Uint8Array, local: Uint8Array | undefined): Node {
+    const key = keyOf(peer, local)
+    const known = this.#byKey.get(key)
+    if (known) return known
+    const node = new Node(key, peer, local)
+    this.#byKey.set(key, node)
+    this.#sorted.splice(this.#lowerBound(key), 0, node)
+    return node
+  }
+
+  #remove(node: Node): void {
+    this.#byKey.delete(node.key)
+    this.#sorted.splice(this.#lowerBound(node.key), 1)
+  }
+
+  /** Index of the first node that is not before `key`. */
+  #lowerBound(key: string): number {
+    let low = 0
+    let high = this.#sorted.length
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (this.#sorted[middle]!.key < key) low = middle + 1
+      else high = middle
+    }
+    return low
+  }
+}
