@@ -72,3 +72,20 @@ export const parseNeighbour = (message: NetlinkMessage): Neighbour => {
 }
 
 export const neighbourDumpPayload = (): Buffer => Buffer.alloc(NDMSG_LEN)
+
+const NTF_USE = 1
+
+/**
+ * RTM_NEWNEIGH (with NLM_F_CREATE) by which the kernel behaves as if it had a packet for the address: it asks for one that it does not know, and
+ * confirms one that is stale. No state is set. `address`: 4 or 16 bytes.
+ */
+export const neighbourUsePayload = (ifindex: number, address: Uint8Array): Buffer => {
+  const out = Buffer.alloc(NDMSG_LEN + 4 + address.length)
+  out[0] = address.length === 4 ? AF_INET : AF_INET6
+  out.writeInt32LE(ifindex, 4)
+  out[10] = NTF_USE
+  out.writeUInt16LE(4 + address.length, NDMSG_LEN)
+  out.writeUInt16LE(NDA_DST, NDMSG_LEN + 2)
+  out.set(address, NDMSG_LEN + 4)
+  return out
+}
