@@ -8,6 +8,10 @@ export const RULE_PUT = 1
 export const RULE_ACTIONS = 2
 /** index */
 export const RULE_DEL = 3
+/** id, then the entry (flow/encap-record.ts). */
+export const ENCAP_PUT = 4
+/** id */
+export const ENCAP_DEL = 5
 /** Ring of replies. index */
 export const RULE_GONE = 1
 

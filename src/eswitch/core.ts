@@ -1,41 +1,35 @@
 /**
  * Tier 3: the embedded switch of one NIC. A frame of an own port that a rule matches leaves by the rule; any other goes up to the datapath. What
  * comes down is sent, past the table. Runs in one thread; the worker (worker.ts) and the pipeline tests drive it round by round.
+ *
+ * A frame that a `tnl_pop` rule matches is looked up once more without its outer headers (contract.ts). Order is kept by the outer packet's microflow and real port all the same:
+ * whatever waits or goes up does so as it came.
  */
-import { FlowCache } from '../flow/cache.ts'
-import {
-  type ExecuteSink,
-  Executor,
-  LOST_FLOW_DROP,
-  LOST_MALFORMED,
-  LOST_NEIGHBOUR_QUEUE,
-  LOST_NO_COPY,
-  LOST_TRANSLATION,
-  LOST_TUNNEL_MTU,
-} from '../flow/execute.ts'
+import { ENCAP_READY } from '../flow/encap-table.ts'
+import { type ExecuteSink, Executor, LOST_NEIGHBOUR_QUEUE, LOST_TUNNEL_MTU, TUNNEL_OK } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
-import { createKey, K_IN_PORT } from '../flow/key.ts'
+import { createKey } from '../flow/key.ts'
 import { microflow } from '../flow/microflow.ts'
-import { readFlowRecord } from '../flow/program-record.ts'
 import { ReplyRing } from '../lib/reply-ring.ts'
-import { RingConsumer } from '../lib/ring.ts'
-import { HEADROOM, M_LEN, M_OWNER, M_PORT, M_USER, META_WORDS, SlotPool, SMALL_SIZE } from '../packet/slot.ts'
-import { MAX_PORTS } from '../port/contract.ts'
+import { M_OWNER, M_PORT, META_WORDS, SlotPool } from '../packet/slot.ts'
 import { dropIndex } from '../port/drop.ts'
 import { FlowAccount } from '../port/flow-account.ts'
 import { Intake, type IntakeHost } from '../port/intake.ts'
-import { STALL_MS } from '../port/link.ts'
+import { LOST_DROPS } from '../port/lost.ts'
 import { Outputs } from '../port/outputs.ts'
-import { countDrop } from '../port/stats.ts'
+import { countDrop, wireBytes, wireLargest, wirePackets } from '../port/stats.ts'
 import { BATCH, STATUS_BEAT } from '../port/thread-status.ts'
 import { Arming } from './arming.ts'
 import { Behind } from './behind.ts'
 import type { EswitchControl, EswitchEvent, EswitchPortOpen } from './control.ts'
-import { RULE_ACTIONS, RULE_DEL, RULE_GONE, RULE_PUT } from './control.ts'
+import { GONE, HeldFrames, STAYS, UP } from './held-frames.ts'
+import { PortControl } from './port-control.ts'
+import { PUSH_WORDS } from './pushes.ts'
+import { RuleCommands } from './rule-commands.ts'
+import { KIND_POP, KIND_PUSH, RuleTable } from './rule-table.ts'
 import {
   EC_DOWN,
   EC_FRAMES,
-  EC_HELD,
   EC_HITS,
   EC_MARKERS,
   EC_UP,
@@ -44,6 +38,7 @@ import {
   RULE_ARMED,
   RULE_NONE,
 } from './shared.ts'
+import { Stalls } from './stalls.ts'
 import { Uplink, type UplinkHandler } from './uplink.ts'
 
 const RING_FULL = dropIndex('ring-full')
@@ -52,27 +47,8 @@ const COPY_NO_SLOT = dropIndex('copy-no-slot')
 const TRANSLATION = dropIndex('translation')
 const PORT_DOWN = dropIndex('port-down')
 
-const LOST: Int32Array = (() => {
-  const table = new Int32Array(4)
-  table[LOST_FLOW_DROP] = dropIndex('flow-drop')
-  table[LOST_MALFORMED] = dropIndex('action-malformed')
-  table[LOST_TRANSLATION] = TRANSLATION
-  table[LOST_NO_COPY] = COPY_NO_SLOT
-  return table
-})()
-
-const NO_ACTIONS = new Int32Array(0)
-/** Frames that wait for their rule to become active, over all rules. */
-const MAX_HELD = 512
-/** Part of the big slots that held frames may take. */
-const HELD_BIG = 0.25
-const COMMANDS_A_ROUND = 256
 const SORT_EVERY_MS = 1000
-/** Frames for which there must be room before a stalled port is read again. */
-const STALL_ROOM = 8
-/** Rule index and microflow of a held slot. */
-const U_RULE = M_USER
-const U_ORDER = M_USER + 1
+const ETH_HLEN = 14
 
 /** What the eswitch needs from its thread. */
 export interface EswitchHost extends IntakeHost<EswitchPortOpen> {
@@ -85,55 +61,53 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   readonly pool: SlotPool
   readonly #shared: EswitchShared
   readonly #meta: Int32Array
-  readonly #host: EswitchHost
-  readonly #cache = new FlowCache()
-  readonly #programs: Int32Array[]
-  readonly #state: Uint8Array
+  readonly #rules: RuleTable
   readonly #arming: Arming
   readonly #behind = new Behind()
-  /** By rule: its ingress port, -1 for none; by port: its rules. */
-  readonly #rulePort: Int32Array
-  readonly #rulesAt = new Int32Array(MAX_PORTS)
+  readonly #held: HeldFrames
   readonly #account: FlowAccount
   readonly #executor: Executor
   readonly #outputs: Outputs
   readonly #intake: Intake<EswitchPortOpen>
+  readonly #stalls: Stalls
   readonly #uplink: Uplink
   readonly #replies: ReplyRing
-  readonly #commands: RingConsumer
-  readonly #held = new Int32Array(MAX_HELD)
-  #heldCount = 0
-  #heldBig = 0
+  readonly #commands: RuleCommands
+  readonly #control: PortControl
+  /** Of the frame as it came, and without its outer headers. */
   readonly #key = createKey()
-  readonly #ruleMask = createKey()
-  readonly #ruleKey = createKey()
+  readonly #inner = createKey()
   readonly #batch = new Int32Array(BATCH)
-  readonly #activate = (index: number): void => {
-    this.#setState(index, RULE_ACTIVE)
-  }
-  /** Ports that are not read for want of room, and since when (by port number, clock milliseconds; 0: not). */
-  readonly #stalled: number[] = []
-  readonly #stalledSince = new Float64Array(MAX_PORTS)
   #now = 0
   #sortAt = 0
 
   constructor(shared: EswitchShared, host: EswitchHost) {
+    const { arena } = shared
     this.#shared = shared
-    this.#host = host
-    this.#meta = shared.arena.meta
-    const rules = shared.ruleState.length
-    this.pool = new SlotPool(shared.arena, shared.owner)
-    this.#programs = new Array<Int32Array>(rules).fill(NO_ACTIONS)
-    this.#state = new Uint8Array(rules)
-    this.#rulePort = new Int32Array(rules).fill(-1)
-    this.#account = new FlowAccount(shared.arena, shared.ruleStats, shared.ruleFlags)
-    this.#executor = new Executor(shared.arena, this)
-    this.#outputs = new Outputs(shared.arena, shared.portStats, (slot) => this.#dispose(slot))
+    this.#meta = arena.meta
+    this.pool = new SlotPool(arena, shared.owner)
+    this.#account = new FlowAccount(arena, shared.ruleStats, shared.ruleFlags)
+    this.#executor = new Executor(arena, this)
+    this.#outputs = new Outputs(arena, shared.portStats, (slot) => this.#dispose(slot))
     this.#intake = new Intake(host, this.#outputs, (no) => host.post({ type: 'port-dead', no }))
     this.#uplink = new Uplink(shared.up, shared.down, this.pool, () => host.wakeDatapath())
-    this.#arming = new Arming(rules, (port, seq) => this.#uplink.marker(port, seq))
+    this.#stalls = new Stalls(this.#uplink, this.#intake)
+    this.#arming = new Arming(shared.ruleState.length, (port, seq) => this.#uplink.marker(port, seq))
+    this.#rules = new RuleTable(shared.ruleState, this.#arming)
+    this.#held = new HeldFrames(shared, this.#uplink, {
+      letGo: (slot, rule, inner, order, behind, all) => this.#letGo(slot, rule, inner, order, behind, all),
+    })
     this.#replies = new ReplyRing(shared.replies, () => host.post({ type: 'bell' }))
-    this.#commands = new RingConsumer(shared.commands)
+    this.#commands = new RuleCommands(shared.commands, this.#rules, this.#executor.encaps, this.#replies, () => {
+      if (this.#held.count > 0) this.#held.review(false)
+    })
+    this.#control = new PortControl({
+      intake: this.#intake,
+      outputs: this.#outputs,
+      behind: this.#behind,
+      stalls: this.#stalls,
+      post: (event) => host.post(event),
+    })
   }
 
   // --- the loop ---
@@ -146,11 +120,13 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
 
   round(now: number, ready: Int32Array, n: number): boolean {
     this.#now = now
+    this.#stalls.now = now
     let busy = this.#replies.flushBacklog()
-    if (this.#takeCommands()) busy = true
+    if (this.#commands.drain()) busy = true
+    this.#shared.counters[EC_MARKERS] = this.#arming.sent
     if (this.#uplink.drain(this)) busy = true
     this.#outputs.flush()
-    if (this.#stalled.length > 0) this.#resume()
+    this.#stalls.resume()
     for (let i = 0; i < n; i++) {
       if (!this.#receive(ready[i]!)) continue
       busy = true
@@ -160,26 +136,30 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     this.#replies.publish()
     if (now >= this.#sortAt) {
       this.#sortAt = now + SORT_EVERY_MS
-      this.#cache.sort()
+      this.#rules.sort()
     }
     return busy
   }
 
   sleep(): boolean {
-    if (!this.#commands.sleep()) return false
+    if (!this.#commands.ring.sleep()) return false
     if (this.#uplink.sleep()) return true
-    this.#commands.awake()
+    this.#commands.ring.awake()
     return false
   }
 
   awake(): void {
-    this.#commands.awake()
+    this.#commands.ring.awake()
     this.#uplink.awake()
+  }
+
+  control(message: EswitchControl): void {
+    this.#control.handle(message)
   }
 
   /** Frames that wait for their rules. */
   get held(): number {
-    return this.#heldCount
+    return this.#held.count
   }
 
   // --- frames ---
@@ -187,8 +167,8 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   #receive(no: number): boolean {
     const port = this.#outputs.port(no)
     if (port === undefined) return false
-    const room = this.#room(no)
-    if (room === 0) return this.#stall(no)
+    const room = this.#stalls.room(no)
+    if (room === 0) return this.#stalls.add(no)
     // A round over many busy ports may be long; it is no hang.
     Atomics.add(this.#shared.status, STATUS_BEAT, 1)
     const n = port.rx(this.pool, no, this.#batch, room)
@@ -202,75 +182,107 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     return false
   }
 
-  /** Frames to read from a port: all of them may miss. */
-  #room(no: number): number {
-    const room = this.#uplink.room(no)
-    if (room > 0) {
-      this.#stalledSince[no] = 0
-      return Math.min(room, BATCH)
+  #arrive(slot: number, no: number): void {
+    extractFrame(this.#shared.arena, slot, this.#key)
+    const rules = this.#rules
+    const rule = rules.find(this.#key)
+    if (rule < 0) {
+      this.#miss(slot, no)
+      return
     }
-    const since = this.#stalledSince[no]!
-    return since > 0 && this.#now - since >= STALL_MS ? BATCH : 0
+    const kind = rules.kinds[rule]!
+    if (kind === KIND_POP) this.#arriveTunnelled(slot, no, rule)
+    else if (kind === KIND_PUSH && !this.#fits(slot, rule)) this.#miss(slot, no)
+    else if (rules.states[rule] === RULE_ACTIVE && this.#behind.size === 0 && this.#held.count === 0)
+      this.#hit(slot, rule, this.#key)
+    else {
+      const order = microflow(this.#key)
+      if (rules.states[rule] === RULE_ACTIVE && this.#isNext(no, order)) this.#hit(slot, rule, this.#key)
+      else this.#hold(slot, rule, -1, order)
+    }
   }
 
-  /** True if that is news. */
-  #stall(no: number): boolean {
-    if (this.#stalled.includes(no)) return false
-    this.#stalledSince[no] = this.#now
-    this.#stalled.push(no)
-    this.#intake.pause(no, this.#now)
+  /** A frame that `tnl_pop` rule `outer` matches: the rule for what is inside must say what to do with it. */
+  #arriveTunnelled(slot: number, no: number, outer: number): void {
+    const rules = this.#rules
+    if (rules.states[outer] !== RULE_ACTIVE) {
+      this.#hold(slot, outer, -1, microflow(this.#key))
+      return
+    }
+    const packets = this.#packets(slot)
+    const bytes = this.#bytes(slot, packets)
+    const rule = this.#popTo(slot)
+    if (rule < 0) {
+      this.#miss(slot, no)
+      return
+    }
+    const active = rules.states[rule] === RULE_ACTIVE
+    if (!active || this.#behind.size > 0 || this.#held.count > 0) {
+      const order = microflow(this.#key)
+      if (!active || !this.#isNext(no, order)) {
+        this.#executor.unpop(slot)
+        this.#hold(slot, outer, rule, order)
+        return
+      }
+    }
+    this.#account.add(outer, packets, bytes, this.#now)
+    this.#hit(slot, rule, this.#inner)
+  }
+
+  /**
+   * Takes the outer headers off. Returns the rule for the inner packet, whose key is in #inner then; -1, and the frame is as it came, when there is none or the frame must be dealt
+   * with by the datapath.
+   */
+  #popTo(slot: number): number {
+    if (this.#executor.pop(slot, -1) !== TUNNEL_OK) return -1
+    extractFrame(this.#shared.arena, slot, this.#inner)
+    const rule = this.#rules.findInner(this.#inner)
+    if (rule >= 0) {
+      const kind = this.#rules.kinds[rule]!
+      if (kind !== KIND_POP && (kind !== KIND_PUSH || this.#fits(slot, rule))) return rule
+    }
+    this.#executor.unpop(slot)
+    return -1
+  }
+
+  /** False if an encap entry of the rule is not to be had or the frame is too big for its underlay: the datapath knows what to do then. */
+  #fits(slot: number, rule: number): boolean {
+    const pushes = this.#rules.pushes[rule]!
+    for (let i = 0; i < pushes.length; i += PUSH_WORDS) {
+      const row = this.#executor.encaps.get(pushes[i]!)
+      if (row === undefined || row.state !== ENCAP_READY) return false
+      if (row.mtu === 0) continue
+      const { bytes, meta } = this.#shared.arena
+      const cut = pushes[i + 2]!
+      let length = wireLargest(bytes, meta, slot) + pushes[i + 1]!
+      if (cut > 0 && cut < length) length = cut
+      if (length + row.header.length - ETH_HLEN > row.mtu) return false
+    }
     return true
   }
 
-  #resume(): void {
-    for (let i = this.#stalled.length - 1; i >= 0; i--) {
-      const no = this.#stalled[i]!
-      if (this.#uplink.room(no) < STALL_ROOM && this.#now - this.#stalledSince[no]! < STALL_MS) continue
-      this.#stalled.splice(i, 1)
-      this.#intake.rewatch(no)
-    }
-  }
-
-  #arrive(slot: number, no: number): void {
-    extractFrame(this.#shared.arena, slot, this.#key)
-    const index = this.#cache.lookup(this.#key)
-    if (index < 0) this.#miss(slot, no)
-    else if (this.#state[index] === RULE_ACTIVE && this.#behind.size === 0 && this.#heldCount === 0)
-      this.#hit(slot, index)
-    else this.#hitInOrder(slot, no, index)
-  }
-
-  /** A hit while some frames are under way above, or wait: it may not overtake one of its own microflow. */
-  #hitInOrder(slot: number, no: number, index: number): void {
-    const order = microflow(this.#key)
-    if (this.#state[index] === RULE_ACTIVE && !this.#behind.has(no, order) && !this.#isHeld(order, this.#heldCount))
-      this.#hit(slot, index)
-    else this.#hold(slot, index, order)
+  /** True if no frame of the microflow is under way above, or waits. */
+  #isNext(no: number, order: number): boolean {
+    return !this.#behind.has(no, order) && !this.#held.has(order)
   }
 
   #miss(slot: number, no: number): void {
     // Without rules nothing can overtake; and a first rule waits for all that went up before it.
-    if (this.#rulesAt[no] === 0) {
+    if (!this.#rules.has(no)) {
       this.#goUp(slot, no)
       return
     }
     const order = microflow(this.#key)
-    if (this.#isHeld(order, this.#heldCount)) this.#letGo(true)
+    if (this.#held.has(order)) this.#held.review(true)
     this.#goUp(slot, no)
     this.#behind.add(no, order, this.#arming.request(no))
   }
 
-  /** True if one of the first `n` held frames is of the microflow. */
-  #isHeld(order: number, n: number): boolean {
-    for (let i = 0; i < n; i++) if (this.#meta[this.#held[i]! * META_WORDS + U_ORDER] === order) return true
-    return false
-  }
-
   /** Runs a rule on the packet that is in the key. */
-  #hit(slot: number, index: number): void {
+  #hit(slot: number, rule: number, key: Int32Array): void {
     this.#add(EC_HITS, 1)
-    this.#account.count(index, slot, this.#key, this.#now)
-    this.#executor.run(this.#programs[index]!, slot)
+    this.#account.count(rule, slot, key, this.#now)
+    this.#executor.run(this.#rules.programs[rule]!, slot)
   }
 
   #goUp(slot: number, no: number): void {
@@ -284,113 +296,66 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     else this.#drop(slot, no, NO_PORT)
   }
 
-  // --- rules ---
+  // --- order ---
 
   markerDown(port: number, seq: number): void {
-    this.#arming.answered(port, seq, this.#activate)
+    this.#rules.answered(port, seq)
     this.#behind.answered(port, seq)
-    if (this.#heldCount > 0) this.#letGo(false)
+    if (this.#held.count > 0) this.#held.review(false)
   }
 
-  #hold(slot: number, index: number, order: number): void {
-    const wide = this.#isWide(slot)
-    // Each keeps its place on the way up, so that none is lost if it must go there after all.
-    if (
-      this.#heldCount === MAX_HELD ||
-      (wide && this.#heldBig >= this.#shared.arena.big * HELD_BIG) ||
-      !this.#uplink.reserve(slot)
-    ) {
-      this.#letGo(true)
-      const no = this.#meta[slot * META_WORDS + M_PORT]!
-      this.#goUp(slot, no)
-      this.#behind.add(no, order, this.#arming.request(no))
-      this.#arming.again()
-      return
-    }
-    this.#meta[slot * META_WORDS + U_RULE] = index
-    this.#meta[slot * META_WORDS + U_ORDER] = order
-    this.#held[this.#heldCount++] = slot
-    if (wide) this.#heldBig++
-    this.#shared.counters[EC_HELD] = this.#heldCount
+  #hold(slot: number, rule: number, inner: number, order: number): void {
+    if (this.#held.add(slot, rule, inner, order)) return
+    const no = this.#meta[slot * META_WORDS + M_PORT]!
+    this.#held.review(true)
+    this.#goUp(slot, no)
+    this.#behind.add(no, order, this.#arming.request(no))
+    this.#arming.again()
   }
 
   /**
-   * Sends held frames on, in order: by their rule if it is active, up if it is gone, and up in any case if `all`. Those stay whose rule is not active yet, or
-   * whose microflow has frames above or before them.
+   * A held frame goes on: by its rules if they are active, up if one is gone or has nothing for it, and up in any case if `all`. It stays while a rule of its is not active yet, or
+   * frames of its microflow are above or before it.
    */
-  #letGo(all: boolean): void {
-    let kept = 0
-    for (let i = 0; i < this.#heldCount; i++) {
-      const slot = this.#held[i]!
-      const m = slot * META_WORDS
-      const index = this.#meta[m + U_RULE]!
-      const order = this.#meta[m + U_ORDER]!
-      const no = this.#meta[m + M_PORT]!
-      const waits = this.#state[index] === RULE_ARMED || this.#behind.has(no, order) || this.#isHeld(order, kept)
-      if (waits && !all && this.#state[index] !== RULE_NONE) {
-        this.#held[kept++] = slot
-        continue
-      }
-      if (this.#isWide(slot)) this.#heldBig--
-      if (this.#state[index] === RULE_ACTIVE && !waits) {
-        this.#uplink.cancel(slot)
-        extractFrame(this.#shared.arena, slot, this.#key)
-        this.#hit(slot, index)
-      } else {
-        this.#uplink.reserved(slot)
-        this.#add(EC_UP, 1)
-        this.#behind.add(no, order, this.#arming.request(no))
-      }
+  #letGo(slot: number, rule: number, inner: number, order: number, behind: boolean, all: boolean): number {
+    const { states } = this.#rules
+    const no = this.#meta[slot * META_WORDS + M_PORT]!
+    const innerState = inner < 0 ? RULE_ACTIVE : states[inner]!
+    let next = UP
+    if (states[rule] !== RULE_NONE && innerState !== RULE_NONE) {
+      const armed = states[rule] === RULE_ARMED || innerState === RULE_ARMED
+      next = armed || behind || this.#behind.has(no, order) ? STAYS : this.#runHeld(slot, rule)
     }
-    this.#heldCount = kept
-    this.#shared.counters[EC_HELD] = kept
+    if (next === GONE || (next === STAYS && !all)) return next
+    this.#uplink.reserved(slot)
+    this.#add(EC_UP, 1)
+    this.#behind.add(no, order, this.#arming.request(no))
+    return GONE
   }
 
-  #takeCommands(): boolean {
-    const words = this.#commands.words
-    let n = 0
-    while (n < COMMANDS_A_ROUND && !this.#replies.blocked) {
-      const at = this.#commands.next()
-      if (at < 0) break
-      n++
-      const index = words[at + 1]!
-      switch (words[at]) {
-        case RULE_PUT:
-          this.#programs[index] = readFlowRecord(words, at + 2, this.#ruleMask, this.#ruleKey)
-          this.#cache.put(index, this.#ruleMask, this.#ruleKey)
-          this.#setState(index, RULE_ARMED)
-          this.#countRule(index, this.#ruleKey[K_IN_PORT]!)
-          this.#arming.arm(index, this.#ruleKey[K_IN_PORT]!)
-          break
-        case RULE_ACTIONS:
-          this.#programs[index] = words.slice(at + 2, at - 1 + words[at - 1]!)
-          break
-        case RULE_DEL:
-          this.#cache.delete(index)
-          this.#programs[index] = NO_ACTIONS
-          this.#arming.disarm(index)
-          this.#setState(index, RULE_NONE)
-          this.#countRule(index, -1)
-          if (this.#heldCount > 0) this.#letGo(false)
-          this.#replies.push(RULE_GONE, index)
-      }
+  /** Runs active rule `rule` on a held frame: GONE; STAYS if the rule for the inner packet is not active; UP if the datapath must deal with it. */
+  #runHeld(slot: number, rule: number): number {
+    const rules = this.#rules
+    extractFrame(this.#shared.arena, slot, this.#key)
+    if (rules.kinds[rule] !== KIND_POP) {
+      if (rules.kinds[rule] === KIND_PUSH && !this.#fits(slot, rule)) return UP
+      this.#uplink.cancel(slot)
+      this.#hit(slot, rule, this.#key)
+      return GONE
     }
-    if (n > 0) this.#commands.release()
-    this.#shared.counters[EC_MARKERS] = this.#arming.sent
-    return n > 0
-  }
-
-  /** `port` -1: the rule is gone. */
-  #countRule(index: number, port: number): void {
-    const before = this.#rulePort[index]!
-    if (before >= 0) this.#rulesAt[before] = this.#rulesAt[before]! - 1
-    if (port >= 0) this.#rulesAt[port] = this.#rulesAt[port]! + 1
-    this.#rulePort[index] = port
-  }
-
-  #setState(index: number, state: number): void {
-    this.#state[index] = state
-    Atomics.store(this.#shared.ruleState, index, state)
+    const packets = this.#packets(slot)
+    const bytes = this.#bytes(slot, packets)
+    const inner = this.#popTo(slot)
+    if (inner < 0) return UP
+    if (rules.states[inner] !== RULE_ACTIVE) {
+      this.#executor.unpop(slot)
+      this.#held.setInner(slot, inner)
+      return STAYS
+    }
+    this.#uplink.cancel(slot)
+    this.#account.add(rule, packets, bytes, this.#now)
+    this.#hit(slot, inner, this.#inner)
+    return GONE
   }
 
   // --- actions (ExecuteSink) ---
@@ -400,13 +365,26 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     else this.#drop(slot, this.#meta[slot * META_WORDS + M_PORT]!, NO_PORT)
   }
 
-  /** Rules do not recirculate: the profile has no such action. */
+  /** Rules look nothing up again: the profile has no such action, and tnl_pop is alone in its rule. */
   recirc(slot: number): void {
     this.#drop(slot, this.#meta[slot * META_WORDS + M_PORT]!, TRANSLATION)
   }
 
+  reenter(slot: number): void {
+    this.recirc(slot)
+  }
+
+  /** #fits has kept such frames back. */
+  encapWait(slot: number): void {
+    this.lost(slot, LOST_NEIGHBOUR_QUEUE)
+  }
+
+  tooBig(slot: number): void {
+    this.lost(slot, LOST_TUNNEL_MTU)
+  }
+
   lost(slot: number, why: number): void {
-    this.#drop(slot, this.#meta[slot * META_WORDS + M_PORT]!, LOST[why]!)
+    this.#drop(slot, this.#meta[slot * META_WORDS + M_PORT]!, LOST_DROPS[why]!)
   }
 
   copy(slot: number): number {
@@ -419,18 +397,6 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     countDrop(this.#shared.portStats, this.#meta[slot * META_WORDS + M_PORT]!, COPY_NO_SLOT)
   }
 
-  encapWait(slot: number): void {
-    this.lost(slot, LOST_NEIGHBOUR_QUEUE)
-  }
-
-  tooBig(slot: number): void {
-    this.lost(slot, LOST_TUNNEL_MTU)
-  }
-
-  reenter(slot: number): void {
-    this.recirc(slot)
-  }
-
   #drop(slot: number, no: number, reason: number): void {
     countDrop(this.#shared.portStats, no, reason)
     this.#dispose(slot)
@@ -441,56 +407,16 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     else this.#uplink.giveBack(slot)
   }
 
-  #isWide(slot: number): boolean {
-    return this.#meta[slot * META_WORDS + M_LEN]! > SMALL_SIZE - HEADROOM
+  #packets(slot: number): number {
+    return wirePackets(this.#shared.arena.bytes, this.#meta, slot)
+  }
+
+  #bytes(slot: number, packets: number): number {
+    return wireBytes(this.#shared.arena.bytes, this.#meta, slot, packets)
   }
 
   #add(counter: number, n: number): void {
     const c = this.#shared.counters
     c[counter] = c[counter]! + n
-  }
-
-  // --- rare commands ---
-
-  control(message: EswitchControl): void {
-    let error: string | undefined
-    try {
-      this.#control(message)
-    } catch (e) {
-      error = (e as Error).message
-    }
-    if ('seq' in message)
-      this.#host.post(
-        error === undefined ? { type: 'done', seq: message.seq } : { type: 'done', seq: message.seq, error },
-      )
-  }
-
-  #control(message: EswitchControl): void {
-    const { no } = message
-    switch (message.type) {
-      case 'port-add':
-        this.#intake.open(no, message.name, message.open)
-        this.#outputs.setMtu(no, message.mtu)
-        if (message.watch) this.#intake.watch(no)
-        break
-      case 'port-watch':
-        this.#intake.watch(no)
-        break
-      case 'port-del':
-        this.#intake.unwatch(no)
-        this.#behind.forget(no)
-        this.#stalledSince[no] = 0
-        if (this.#stalled.includes(no)) this.#stalled.splice(this.#stalled.indexOf(no), 1)
-        this.#outputs.forget(no)
-        break
-      case 'port-up':
-        this.#intake.rewatch(no)
-        break
-      case 'port-mtu':
-        this.#outputs.setMtu(no, message.mtu)
-        break
-      case 'port-admin':
-        this.#outputs.setAdmin(no, message.up)
-    }
   }
 }

@@ -27,15 +27,20 @@ export class FlowAccount {
   /** Counts the packet in `slot`, whose key is `key`. Hot path. */
   count(id: number, slot: number, key: Int32Array, now: number): void {
     const { bytes, meta } = this.#arena
-    const stats = this.#stats
-    const s = id * ACCOUNT_WORDS
     const packets = wirePackets(bytes, meta, slot)
-    stats[s + PACKETS] = stats[s + PACKETS]! + packets
-    stats[s + BYTES] = stats[s + BYTES]! + wireBytes(bytes, meta, slot, packets)
-    stats[s + USED] = now
+    this.add(id, packets, wireBytes(bytes, meta, slot, packets), now)
     if (key[K_NW]! >>> 24 !== TCP) return
     const type = key[K_DL_TYPE]! >>> 16
     if (type === ETH_TYPE_IPV4 || type === ETH_TYPE_IPV6)
       this.#flags[id] = this.#flags[id]! | (key[K_TCP_FLAGS]! >>> 16)
+  }
+
+  /** Counts packets and bytes that are known already. */
+  add(id: number, packets: number, bytes: number, now: number): void {
+    const stats = this.#stats
+    const s = id * ACCOUNT_WORDS
+    stats[s + PACKETS] = stats[s + PACKETS]! + packets
+    stats[s + BYTES] = stats[s + BYTES]! + bytes
+    stats[s + USED] = now
   }
 }
