@@ -5,34 +5,31 @@
 
 import type { FlowStats } from '../datapath/contract.ts'
 import type { EncapEntry } from '../flow/encap.ts'
-import { K_DP_WORDS, K_IN_PORT, type Match } from '../flow/key.ts'
+import { encapRecordWords, writeEncapRecord } from '../flow/encap-record.ts'
+import { encapRow } from '../flow/encap-table.ts'
+import { K_DP_WORDS, type Match } from '../flow/key.ts'
 import { compileActions } from '../flow/program.ts'
 import { flowRecordWords, writeFlowRecord } from '../flow/program-record.ts'
 import type { Clock } from '../lib/clock.ts'
-import { CommandWriter } from '../lib/command-writer.ts'
-import { RingConsumer } from '../lib/ring.ts'
 import { MAX_PORTS } from '../port/contract.ts'
-import { STATUS_BEAT, STATUS_HANG, STATUS_STOP } from '../port/thread-status.ts'
+import { STATUS_HANG, STATUS_STOP } from '../port/thread-status.ts'
 import type { Eswitch, EswitchRule, EswitchState } from './contract.ts'
 import {
-  type EswitchControl,
+  ENCAP_DEL,
+  ENCAP_PUT,
   type EswitchEvent,
   type EswitchPortOpen,
   RULE_ACTIONS,
   RULE_DEL,
-  RULE_GONE,
   RULE_PUT,
 } from './control.ts'
-import type { AdoptedPort, DatapathSide, EswitchSpawn, EswitchThread } from './host.ts'
+import { Heartbeat } from './heartbeat.ts'
+import type { AdoptedPort, DatapathSide, EswitchSpawn } from './host.ts'
+import { Incarnation } from './incarnation.ts'
 import type { Profile } from './profile.ts'
+import { checkRule } from './rule-check.ts'
 import { RuleIds } from './rule-ids.ts'
-import {
-  createEswitchMemory,
-  createEswitchShared,
-  type EswitchMemory,
-  type EswitchShared,
-  RULE_ACTIVE,
-} from './shared.ts'
+import { createEswitchMemory, createEswitchShared, type EswitchMemory, RULE_ACTIVE } from './shared.ts'
 
 export interface EswitchClientOptions {
   readonly name: string
@@ -52,24 +49,6 @@ interface EswitchPort extends AdoptedPort {
   up: boolean
 }
 
-/** A worker and what belongs to its life. */
-interface Incarnation {
-  readonly shared: EswitchShared
-  readonly thread: EswitchThread
-  readonly commands: CommandWriter
-  readonly replies: RingConsumer
-  readonly requests: Map<number, { resolve: () => void; reject: (error: Error) => void }>
-  readonly startedAt: number
-}
-
-type Request = EswitchControl extends infer C ? (C extends { seq: number } ? Omit<C, 'seq'> : never) : never
-
-/**
- * A worker beats at least ten times a second, idle or not (thread-status.ts), and with every batch that it reads, so that no amount of work keeps it from beating for
- * more than some 30 ms. This leaves it five beats: as much as a machine with more threads than cores may keep one of them waiting. A false alarm costs a moment without
- * offload and no frame.
- */
-const HANG_MS = 500
 /** For so long a worker may take to end after it was told to. Only a thread stuck in a system call needs more. */
 const END_MS = 2000
 const FIRST_BACKOFF_MS = 100
@@ -94,17 +73,12 @@ export class EswitchClient implements Eswitch {
   readonly #listeners: ((state: EswitchState) => void)[] = []
   #state: EswitchState = 'stopped'
   #life: Incarnation | undefined
-  #seq = 0
-  #scheduled = false
   #backoff = 0
   /** Restarts since the start. */
   restarts = 0
   /** Why the last worker was lost. */
   lastLoss = ''
-  #lastBeat = 0
-  /** Milliseconds without a beat, as far as main has looked on. */
-  #silent = 0
-  #lastCheckAt = 0
+  readonly #heartbeat: Heartbeat
   /** The thread of a worker that was told to end and does not. It may still use descriptors. */
   #stuck: Promise<void> | undefined
   #portDead: (no: number) => void = () => {}
@@ -119,6 +93,7 @@ export class EswitchClient implements Eswitch {
     // Twice the table: indices of rules that are being removed are not free yet.
     this.memory = createEswitchMemory(options.profile.tableSize * 2 + 16)
     this.#rules = new RuleIds(this.memory)
+    this.#heartbeat = new Heartbeat(options.hangMs)
   }
 
   // --- life ---
@@ -156,7 +131,7 @@ export class EswitchClient implements Eswitch {
       if (life) {
         Atomics.store(life.shared.status, STATUS_STOP, 1)
         life.thread.wake()
-        this.#failRequests(life, 'stopped')
+        life.lose('stopped')
         await this.#ends(life)
       }
       if (this.#stuck && !(await this.#inTime(this.#stuck))) throw this.#stuckError()
@@ -185,20 +160,9 @@ export class EswitchClient implements Eswitch {
   /** Looks at the heartbeat. Called a few times a second. */
   check(): void {
     const life = this.#life
-    const now = this.#o.clock.now()
-    const hangMs = this.#o.hangMs ?? HANG_MS
-    // A pause of main, which may be one of the whole machine, says nothing about the worker: it has until the next look to beat.
-    const passed = Math.min(now - this.#lastCheckAt, hangMs / 2)
-    this.#lastCheckAt = now
-    if (life === undefined || this.#state !== 'running') return
-    const beat = Atomics.load(life.shared.status, STATUS_BEAT)
-    if (beat !== this.#lastBeat) {
-      this.#lastBeat = beat
-      this.#silent = 0
-      return
-    }
-    this.#silent += passed
-    if (this.#silent >= hangMs) this.#lose(life, `no heartbeat for ${this.#silent} ms`)
+    const watched = this.#state === 'running' ? life?.shared.status : undefined
+    const silent = this.#heartbeat.look(watched, this.#o.clock.now())
+    if (life !== undefined && silent > 0) this.#lose(life, `no heartbeat for ${silent} ms`)
   }
 
   async #startLife(): Promise<void> {
@@ -210,17 +174,9 @@ export class EswitchClient implements Eswitch {
       (event) => this.#receive(life, event),
       (why) => this.#lose(life, why),
     )
-    const life: Incarnation = {
-      shared,
-      thread,
-      commands: new CommandWriter(shared.commands, () => thread.wake()),
-      replies: new RingConsumer(shared.replies),
-      requests: new Map(),
-      startedAt: this.#o.clock.now(),
-    }
-    life.replies.sleep()
+    const life = new Incarnation(this.name, shared, thread, this.#o.clock.now())
     this.#life = life
-    this.#silent = 0
+    this.#heartbeat.start()
     await datapath.attachEswitch(owner, shared.up, shared.down, thread.eventfd)
     for (const port of this.#ports.values()) await this.#handOver(life, port)
   }
@@ -228,17 +184,17 @@ export class EswitchClient implements Eswitch {
   /** The worker can send first; then tier 2 lets go; then the worker reads. So nothing falls between. */
   async #handOver(life: Incarnation, port: EswitchPort): Promise<void> {
     const { no, name, open, mtu } = port
-    await this.#request(life, { type: 'port-add', no, name, open, mtu, watch: false })
-    if (!port.up) this.#post({ type: 'port-admin', no, up: false })
+    await life.request({ type: 'port-add', no, name, open, mtu, watch: false })
+    if (!port.up) life.post({ type: 'port-admin', no, up: false })
     await this.#o.datapath.release(no)
-    await this.#request(life, { type: 'port-watch', no })
+    await life.request({ type: 'port-watch', no })
   }
 
   #lose(life: Incarnation, why: string): void {
     if (this.#life !== life) return
     this.#life = undefined
     this.lastLoss = why
-    this.#failRequests(life, why)
+    life.lose(why)
     const wasRunning = this.#state === 'running'
     if (wasRunning) {
       this.#rules.lose()
@@ -332,7 +288,7 @@ export class EswitchClient implements Eswitch {
       const port: EswitchPort = { no, name, open, mtu, up: true }
       this.#ports.set(no, port)
       try {
-        if (this.#life) await this.#request(this.#life, { type: 'port-add', no, name, open, mtu, watch: true })
+        if (this.#life) await this.#life.request({ type: 'port-add', no, name, open, mtu, watch: true })
         else await this.#o.datapath.adopt(no, name, open)
       } catch (error) {
         // Lost meanwhile: then the port is adopted with the others.
@@ -350,7 +306,7 @@ export class EswitchClient implements Eswitch {
       if (!this.#ports.has(no)) return
       if (this.#stuck && !(await this.#inTime(this.#stuck))) throw this.#stuckError()
       this.#ports.delete(no)
-      if (this.#life) await this.#request(this.#life, { type: 'port-del', no }).catch(() => {})
+      if (this.#life) await this.#life.request({ type: 'port-del', no }).catch(() => {})
       await this.#o.datapath.release(no)
     })
   }
@@ -360,7 +316,7 @@ export class EswitchClient implements Eswitch {
     const port = this.#ports.get(no)
     if (port === undefined) return
     port.mtu = mtu
-    this.#post({ type: 'port-mtu', no, mtu })
+    this.#life?.post({ type: 'port-mtu', no, mtu })
   }
 
   /** Takes a port up or down: one that is down neither takes nor gives frames. */
@@ -368,40 +324,16 @@ export class EswitchClient implements Eswitch {
     const port = this.#ports.get(no)
     if (port === undefined) return
     port.up = up
-    this.#post({ type: 'port-admin', no, up })
+    this.#life?.post({ type: 'port-admin', no, up })
   }
 
   /** The interface of a port is up: poll it again if it rested. */
   portUp(no: number): void {
-    this.#post({ type: 'port-up', no })
-  }
-
-  #post(message: EswitchControl): void {
-    this.#life?.thread.post(message)
-    this.#life?.thread.wake()
-  }
-
-  #request(life: Incarnation, request: Request): Promise<void> {
-    const seq = this.#seq++
-    return new Promise((resolve, reject) => {
-      if (this.#life !== life) {
-        reject(new Error(`eswitch ${this.name}: its worker is gone`))
-        return
-      }
-      life.requests.set(seq, { resolve, reject })
-      life.thread.post({ ...request, seq } as EswitchControl)
-      life.thread.wake()
-    })
+    this.#life?.post({ type: 'port-up', no })
   }
 
   #stuckError(): Error {
     return new Error(`eswitch ${this.name}: its worker's thread does not end and may use descriptors still`)
-  }
-
-  #failRequests(life: Incarnation, why: string): void {
-    for (const { reject } of life.requests.values())
-      reject(new Error(`eswitch ${this.name}: its worker is gone (${why})`))
-    life.requests.clear()
   }
 
   // --- rules ---
@@ -414,35 +346,35 @@ export class EswitchClient implements Eswitch {
     return this.profile.tableSize
   }
 
-  /** Throws when the match leaves in_port open or the actions cannot be compiled: the caller's fault. */
-  encapPut(entry: EncapEntry): 'ok' | 'down' {
-    return entry.state === 'ready' ? 'ok' : 'down'
-  }
-
-  encapDel(_id: number): void {}
-
+  /** Throws when the match leaves in_port open or the actions cannot be compiled or are none of a rule: the caller's fault. */
   rulePut(rule: EswitchRule): 'ok' | 'full' | 'down' {
     const life = this.#life
     if (life === undefined || this.#state !== 'running') return 'down'
-    if (rule.match.mask[K_IN_PORT] !== -1) throw new Error(`rule ${rule.id}: an exact match on in_port expected`)
+    checkRule(rule)
     const program = compileActions(rule.actions)
     const known = this.#rules.get(rule.id)
     if (known !== undefined && sameMatch(known.rule.match, rule.match)) {
       this.#rules.replace(rule)
-      this.#send(life, 2 + program.length, RULE_ACTIONS, known.index, program)
+      const { words, at } = life.command(2 + program.length)
+      words[at] = RULE_ACTIONS
+      words[at + 1] = known.index
+      words.set(program, at + 2)
       return 'ok'
     }
     if (known === undefined && this.#rules.count >= this.capacity) return 'full'
     if (known !== undefined) this.ruleDel(rule.id)
     const index = this.#rules.add(rule)
     if (index < 0) return 'full'
-    this.#send(life, 2 + flowRecordWords(rule.match, program), RULE_PUT, index, program, rule.match)
+    const { words, at } = life.command(2 + flowRecordWords(rule.match, program))
+    words[at] = RULE_PUT
+    words[at + 1] = index
+    writeFlowRecord(words, at + 2, rule.match, program)
     return 'ok'
   }
 
   ruleDel(id: number, gone: (final: FlowStats) => void = () => {}): void {
     const index = this.#rules.remove(id, gone)
-    if (index >= 0 && this.#life) this.#send(this.#life, 2, RULE_DEL, index)
+    if (index >= 0) this.#tell(RULE_DEL, index)
   }
 
   /** For rules lost with their worker: the last statistics, until the next worker runs. */
@@ -463,55 +395,40 @@ export class EswitchClient implements Eswitch {
     return this.#rules.ids()
   }
 
+  /** Throws ProgramError or RangeError for an entry that cannot be run: the caller's fault. One that is not 'ready' is none of an eswitch: 'down'. */
+  encapPut(entry: EncapEntry): 'ok' | 'down' {
+    const life = this.#life
+    if (life === undefined || this.#state !== 'running' || entry.state !== 'ready') return 'down'
+    const row = encapRow(entry)
+    const { words, at } = life.command(2 + encapRecordWords(row))
+    words[at] = ENCAP_PUT
+    words[at + 1] = row.id
+    writeEncapRecord(words, at + 2, row)
+    return 'ok'
+  }
+
+  encapDel(id: number): void {
+    this.#tell(ENCAP_DEL, id)
+  }
+
+  #tell(op: number, operand: number): void {
+    if (this.#life === undefined) return
+    const { words, at } = this.#life.command(2)
+    words[at] = op
+    words[at + 1] = operand
+  }
+
   // --- rings ---
 
   #receive(life: Incarnation, event: EswitchEvent): void {
     if (this.#life !== life) return
     if (event.type === 'bell') this.pump()
     else if (event.type === 'port-dead') this.#portDead(event.no)
-    else {
-      const promised = life.requests.get(event.seq)
-      life.requests.delete(event.seq)
-      if (event.error === undefined) promised?.resolve()
-      else promised?.reject(new Error(event.error))
-    }
+    else life.answered(event)
   }
 
   /** Handles waiting replies and sends what waits. True if there was a reply. Called on the worker's bell and, in tests, every step. */
   pump(): boolean {
-    const life = this.#life
-    if (life === undefined) return false
-    const words = life.replies.words
-    let any = false
-    do {
-      life.replies.awake()
-      for (let at = life.replies.next(); at >= 0; at = life.replies.next()) {
-        any = true
-        if (words[at] === RULE_GONE) this.#rules.gone(words[at + 1]!)
-      }
-      life.replies.release()
-    } while (!life.replies.sleep())
-    this.#flush()
-    return any
-  }
-
-  #flush(): void {
-    const life = this.#life
-    if (life === undefined || life.commands.flush()) return
-    setTimeout(() => this.#flush(), 1).unref()
-  }
-
-  #send(life: Incarnation, n: number, op: number, index: number, program?: Int32Array, match?: Match): void {
-    const { words, at } = life.commands.reserve(n)
-    words[at] = op
-    words[at + 1] = index
-    if (match !== undefined && program !== undefined) writeFlowRecord(words, at + 2, match, program)
-    else if (program !== undefined) words.set(program, at + 2)
-    if (this.#scheduled) return
-    this.#scheduled = true
-    queueMicrotask(() => {
-      this.#scheduled = false
-      this.#flush()
-    })
+    return this.#life?.pump((index) => this.#rules.gone(index)) ?? false
   }
 }

@@ -1,0 +1,104 @@
+/** One life of an eswitch's worker, as the main thread sees it: its thread, its rings, and what it was asked and has not answered. */
+import { CommandWriter } from '../lib/command-writer.ts'
+import { RingConsumer } from '../lib/ring.ts'
+import { type EswitchControl, type EswitchEvent, RULE_GONE } from './control.ts'
+import type { EswitchThread } from './host.ts'
+import type { EswitchShared } from './shared.ts'
+
+/** Everything but `seq`, which `request` adds. */
+export type Request = EswitchControl extends infer C ? (C extends { seq: number } ? Omit<C, 'seq'> : never) : never
+
+export class Incarnation {
+  readonly shared: EswitchShared
+  readonly thread: EswitchThread
+  /** Clock milliseconds. */
+  readonly startedAt: number
+  readonly #name: string
+  readonly #commands: CommandWriter
+  readonly #replies: RingConsumer
+  readonly #requests = new Map<number, { resolve: () => void; reject: (error: Error) => void }>()
+  #seq = 0
+  #scheduled = false
+  #lost = false
+
+  /** `name`: the eswitch's, for messages. */
+  constructor(name: string, shared: EswitchShared, thread: EswitchThread, startedAt: number) {
+    this.#name = name
+    this.shared = shared
+    this.thread = thread
+    this.startedAt = startedAt
+    this.#commands = new CommandWriter(shared.commands, () => thread.wake())
+    this.#replies = new RingConsumer(shared.replies)
+    this.#replies.sleep()
+  }
+
+  // --- messages ---
+
+  post(message: EswitchControl): void {
+    this.thread.post(message)
+    this.thread.wake()
+  }
+
+  /** Rejects when the worker refuses, or is lost. */
+  request(request: Request): Promise<void> {
+    const seq = this.#seq++
+    return new Promise((resolve, reject) => {
+      if (this.#lost) {
+        reject(new Error(`eswitch ${this.#name}: its worker is gone`))
+        return
+      }
+      this.#requests.set(seq, { resolve, reject })
+      this.post({ ...request, seq } as EswitchControl)
+    })
+  }
+
+  answered(event: EswitchEvent & { type: 'done' }): void {
+    const promised = this.#requests.get(event.seq)
+    this.#requests.delete(event.seq)
+    if (event.error === undefined) promised?.resolve()
+    else promised?.reject(new Error(event.error))
+  }
+
+  /** The worker is gone, or about to be: nothing is sent to it any more, and requests fail. */
+  lose(why: string): void {
+    this.#lost = true
+    for (const { reject } of this.#requests.values())
+      reject(new Error(`eswitch ${this.#name}: its worker is gone (${why})`))
+    this.#requests.clear()
+  }
+
+  // --- rings ---
+
+  /** Room for a command of `n` words, to be filled at once; it goes at the end of the current job. */
+  command(n: number): { words: Int32Array; at: number } {
+    if (!this.#scheduled) {
+      this.#scheduled = true
+      queueMicrotask(() => {
+        this.#scheduled = false
+        this.#flush()
+      })
+    }
+    return this.#commands.reserve(n)
+  }
+
+  /** Handles waiting replies and sends what waits. True if there was a reply. `gone` is called for each rule that was removed. */
+  pump(gone: (index: number) => void): boolean {
+    const words = this.#replies.words
+    let any = false
+    do {
+      this.#replies.awake()
+      for (let at = this.#replies.next(); at >= 0; at = this.#replies.next()) {
+        any = true
+        if (words[at] === RULE_GONE) gone(words[at + 1]!)
+      }
+      this.#replies.release()
+    } while (!this.#replies.sleep())
+    this.#flush()
+    return any
+  }
+
+  #flush(): void {
+    if (this.#lost || this.#commands.flush()) return
+    setTimeout(() => this.#flush(), 1).unref()
+  }
+}
