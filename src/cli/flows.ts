@@ -1,5 +1,5 @@
 /** `tapswitch flows` and `tapswitch why`: the cached flows, and for each why it is or is not offloaded. */
-import type { FlowReply } from '../control/replies.ts'
+import type { FlowReply, WhyReply } from '../control/replies.ts'
 import { fetchData } from './socket.ts'
 import { printJson, printTable } from './table.ts'
 
@@ -22,11 +22,13 @@ export const flows = async (control: string | undefined, args: readonly string[]
   )
 }
 
-/** `ufid`: all of it or its beginning; absent: every flow. */
-export const why = async (control: string | undefined, ufid: string | undefined, json: boolean): Promise<void> => {
-  const rows = await fetchData<FlowReply[]>(control, 'offload/why', ufid === undefined ? [] : [ufid])
+/** `which`: a ufid or its beginning, or a tunnel's peer or prefix of peers; absent: every flow. */
+export const why = async (control: string | undefined, which: string | undefined, json: boolean): Promise<void> => {
+  const rows = await fetchData<WhyReply[]>(control, 'offload/why', which === undefined ? [] : [which])
   if (json) return printJson(rows)
-  for (const flow of rows)
-    process.stdout.write(`ufid:${flow.ufid}\n  ${flow.match}\n  actions:${flow.actions}\n  ${flow.why}\n`)
+  for (const { ufid, match, actions, why, tunnels = [] } of rows) {
+    const lines = [match, `actions:${actions}`, why, ...tunnels.map(({ text }) => text)]
+    process.stdout.write(`ufid:${ufid}\n${lines.map((line) => `  ${line}\n`).join('')}`)
+  }
   if (rows.length === 0) process.stdout.write('no flows\n')
 }

@@ -6,7 +6,7 @@ export interface PortReply {
   no?: number
   bridge?: string
   ofport?: number
-  kind: 'internal' | 'tap' | 'packet' | 'representor' | 'patch' | 'memory'
+  kind: 'internal' | 'tap' | 'packet' | 'representor' | 'patch' | 'memory' | 'vxlan'
   eswitch?: string
   role?: 'vf' | 'uplink'
   netns?: string
@@ -27,6 +27,29 @@ export interface PortReply {
   drops: Record<string, number>
 }
 
+export interface RouteReply {
+  prefix: string
+  table: number
+  /** 'unicast', 'local', 'blackhole', ... */
+  type: string
+  metric: number
+  tos?: number
+  src?: string
+  mtu?: number
+  /** Empty for a route that refuses. */
+  nexthops: { dev: string; via?: string; weight: number }[]
+}
+
+export interface NeighbourReply {
+  address: string
+  /** Absent while unknown. */
+  mac?: string
+  /** Whose internal port it is at. */
+  bridge: string
+  /** 'REACHABLE', 'STALE', ..., as iproute2 prints it. */
+  state: string
+}
+
 export interface FlowReply {
   ufid: string
   match: string
@@ -40,6 +63,51 @@ export interface FlowReply {
   /** Reason code of a refusal, and the sentence that explains it. */
   reason?: string
   why: string
+}
+
+/** One way of a tunnelled flow. */
+export interface TunnelFactReply {
+  direction: 'encap' | 'decap'
+  peer: string
+  local?: string
+  /** By which outer packets leave, or are expected. */
+  ports: string[]
+  /** Of the encap entry. */
+  entry?: number
+  state: string
+  detail?: string
+  /** All of it as a clause. */
+  text: string
+}
+
+export interface WhyReply extends FlowReply {
+  /** What makes a refused flow be offered again. */
+  retryOn?: string[]
+  tunnels?: TunnelFactReply[]
+}
+
+export interface OffloadEventReply {
+  /** 'route', 'rule', 'address', 'link', 'neighbour', 'mtu', 'bridge', 'resync'. */
+  kind: string
+  text: string
+  /** Seconds. */
+  age: number
+  /** Ways looked up again; flows looked at; of those, how many moved, were refused, are offloaded again. */
+  peers: number
+  flows: number
+  moved: number
+  refused: number
+  offloaded: number
+  /** From the cause until all of it is applied; null: not yet. */
+  micros: number | null
+}
+
+export interface OffloadEventsReply {
+  /** Since the start: causes that concerned tunnelled flows, and causes that concerned none. */
+  total: number
+  idle: number
+  /** Oldest first. */
+  events: OffloadEventReply[]
 }
 
 export interface EswitchReply {
@@ -61,6 +129,23 @@ export interface OffloadReply {
   offloaded: number
   refused: number
   byReason: Record<string, number>
+  /** Flows of tunnels, encap entries, and what events did to them since the start. */
+  tunnels: {
+    endpoints: number
+    encap: number
+    decap: number
+    entries: number
+    held: number
+    pending: number
+    events: number
+    idle: number
+    flows: number
+    moved: number
+    refused: number
+    offloaded: number
+    /** Microseconds. */
+    slowest: number
+  }
 }
 
 export interface DpifReply {

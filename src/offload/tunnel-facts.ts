@@ -1,6 +1,8 @@
 /** What people are told of tunnelled flows: by which endpoint, which way, in which state. */
+
+import { addressText } from '../flow/address.ts'
 import type { EncapEntry } from '../flow/encap.ts'
-import { addressText, decapEnds } from './endpoint.ts'
+import { decapEnds } from './endpoint.ts'
 import type { EventTotals } from './events.ts'
 import { outputPorts } from './pushes.ts'
 import type { FlowRecord } from './record.ts'

@@ -6,6 +6,7 @@
  * when it can be used again, flows are offered after tier 2 has applied that.
  */
 import type { DpPort } from '../datapath/contract.ts'
+import { addressText } from '../flow/address.ts'
 import type { EncapEntry } from '../flow/encap.ts'
 import { matchesKey } from '../flow/match.ts'
 import type { IngressResult, TunnelObserver, TunnelView } from '../tunnel/contract.ts'
@@ -13,7 +14,7 @@ import type { Carrier } from './carrier.ts'
 import { unableAction } from './checks/action.ts'
 import type { CheckView } from './checks/contract.ts'
 import { EncapEntries } from './encap-entries.ts'
-import { addressText, decapEnds } from './endpoint.ts'
+import { decapEnds } from './endpoint.ts'
 import { EventLog, type Outcome } from './events.ts'
 import { OuterFlows } from './outer-flows.ts'
 import { outputPorts, wirePorts } from './pushes.ts'

@@ -1,12 +1,16 @@
-/** Our own verbs of tier 3: offload/show, offload/why, offload/set, eswitch/show. */
+/** Our own verbs of tier 3: offload/show, offload/why, offload/events, offload/set, eswitch/show, eswitch/fail. */
 
 import { formatOdpActions, formatOdpMatch } from '../../flow/odp-text.ts'
 import { explain } from '../../offload/explain.ts'
 import { summaryText } from '../../offload/show.ts'
 import { VerbError, type VerbRegistry } from '../registry.ts'
-import type { EswitchReply, OffloadReply } from '../replies.ts'
+import type { EswitchReply, OffloadEventsReply, OffloadReply, WhyReply } from '../replies.ts'
 import { asked, type SwitchView } from './context.ts'
 import { flowReply } from './flow-rows.ts'
+import { eventLine, eventReply, flowsOfPeers, parsePeers, tunnelReplies } from './offload-tunnels.ts'
+
+/** Unless told. */
+const EVENTS_SHOWN = 20
 
 const sum = (counts: Readonly<Partial<Record<string, number>>>): number =>
   Object.values(counts).reduce((total: number, n) => total + (n ?? 0), 0)
@@ -43,14 +47,20 @@ export const registerOffloadVerbs = (registry: VerbRegistry, view: SwitchView): 
       offloaded: summary.offloaded,
       refused: sum(summary.refused),
       byReason: { ...summary.refused } as Record<string, number>,
+      tunnels: { ...summary.tunnels },
     }
     return { text: summaryText(summary), json }
   })
 
-  registry.register('offload/why', '[UFID]', 0, 1, ([given]) => {
-    const ufid = given?.replace(/^ufid:/, '')
+  registry.register('offload/why', '[UFID | PEER[/LEN]]', 0, 1, ([given]) => {
+    const peers = given === undefined ? undefined : parsePeers(given)
+    const ufid = peers ? undefined : given?.replace(/^ufid:/, '')
+    const under = peers && flowsOfPeers(view, peers.bytes, peers.length)
     const names = { portName: (no: number) => view.dpif.port(no)?.name }
-    const found = [...view.offload.list()].filter(({ flow }) => ufid === undefined || flow.ufid.startsWith(ufid))
+    const found = [...view.offload.list()].filter(
+      ({ flow }) => (under?.has(flow.id) ?? true) && (ufid === undefined || flow.ufid.startsWith(ufid)),
+    )
+    if (found.length === 0 && peers) throw new VerbError(`no flow has a tunnel's peer under ${given}`)
     if (found.length === 0 && ufid !== undefined) throw new VerbError(`no flow has a ufid that begins with ${ufid}`)
     const now = view.clock.now()
     return {
@@ -58,11 +68,33 @@ export const registerOffloadVerbs = (registry: VerbRegistry, view: SwitchView): 
         .map(
           ({ flow, verdict }) =>
             `ufid:${flow.ufid}, ${formatOdpMatch(flow.match, names)}, actions:${formatOdpActions(flow.actions, names)}\n` +
-            `  ${explain(verdict, { now })}\n`,
+            [explain(verdict, { now }), ...tunnelReplies(view, flow.id).map(({ text }) => text)]
+              .map((line) => `  ${line}\n`)
+              .join(''),
         )
         .join(''),
-      json: found.map(({ flow, verdict }) => flowReply(view, flow, verdict, { names: true })),
+      json: found.map(({ flow, verdict }): WhyReply => {
+        const tunnels = tunnelReplies(view, flow.id)
+        return {
+          ...flowReply(view, flow, verdict, { names: true }),
+          ...(verdict.state === 'refused' ? { retryOn: [...verdict.retryOn] } : {}),
+          ...(tunnels.length > 0 ? { tunnels } : {}),
+        }
+      }),
     }
+  })
+
+  registry.register('offload/events', '[N]', 0, 1, ([given]) => {
+    const n = given === undefined ? EVENTS_SHOWN : Number(given)
+    if (!Number.isInteger(n) || n < 1) throw new VerbError(`${given}: a number of events, 1 or more, expected`)
+    const now = performance.now()
+    const { events, idle } = view.offload.summary().tunnels
+    const json: OffloadEventsReply = {
+      total: events,
+      idle,
+      events: view.offload.events(n).map((event) => eventReply(event, now)),
+    }
+    return { text: json.events.map(eventLine).join(''), json }
   })
 
   registry.register('offload/set', 'on|off [PORT]', 1, 2, ([state, port]) => {

@@ -1,6 +1,7 @@
 /** Is all of the outer header known, and where it goes? What the tunnel layer says of the entries that the flow names, and of the way back to a peer. */
+
+import { addressText } from '../../flow/address.ts'
 import type { EncapReason } from '../../flow/encap.ts'
-import { addressText } from '../endpoint.ts'
 import { pushedEntries } from '../pushes.ts'
 import type { Refusal } from '../verdict.ts'
 import type { EswitchCheck } from './contract.ts'

@@ -4,8 +4,9 @@
  */
 
 import type { Eswitch } from '../../eswitch/contract.ts'
+import { addressText } from '../../flow/address.ts'
 import type { IngressMember } from '../../tunnel/contract.ts'
-import { addressText, decapEnds } from '../endpoint.ts'
+import { decapEnds } from '../endpoint.ts'
 import type { Refusal } from '../verdict.ts'
 import { type CheckSubject, type CheckView, type Entry, placeText, portName, portText } from './contract.ts'
 import { wayRefusal } from './encap-entry.ts'

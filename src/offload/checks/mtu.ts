@@ -2,9 +2,10 @@
  * Does the largest frame of the ingress still fit when it has its outer header? The eswitch can neither fragment nor answer with an ICMP message: tier 2 does.
  * All figures are bytes of IP packet: the inner Ethernet header counts for the outer packet, so an IPv4 tunnel adds 50, an IPv6 one 70, and a tag of the inner frame 4.
  */
+
+import { addressText } from '../../flow/address.ts'
 import { K_VLAN0, K_VLAN1, type Match, VLAN_CFI } from '../../flow/key.ts'
 import type { OdpAction } from '../../flow/odp.ts'
-import { addressText } from '../endpoint.ts'
 import { outputPorts } from '../pushes.ts'
 import type { Refusal } from '../verdict.ts'
 import { type CheckView, type Entrance, type EswitchCheck, portName, portText } from './contract.ts'

@@ -2,7 +2,7 @@
  * Does a tunnel's uplink belong to the NIC of the guest? Encapsulating: the outer packets must leave by the switch that the frame entered by. Decapsulating: the
  * outputs must be on the switch by which the outer packets enter.
  */
-import { addressText } from '../endpoint.ts'
+import { addressText } from '../../flow/address.ts'
 import { outputPorts, pushedEntries } from '../pushes.ts'
 import type { Refusal } from '../verdict.ts'
 import {

@@ -7,6 +7,7 @@ import type {
   FlowReply,
   OffloadReply,
   PortReply,
+  WhyReply,
 } from '../../../src/control/replies.ts'
 import { type Daemon, TAPSWITCH } from '../kit/daemon.ts'
 import { writePcap } from '../kit/pcap.ts'
@@ -75,6 +76,24 @@ const flow = z.strictObject({
   reason: z.string().exactOptional(),
   why: z.string().min(10),
 }) satisfies z.ZodType<FlowReply>
+const why = flow.extend({
+  retryOn: z.array(z.string()).min(1).exactOptional(),
+  tunnels: z
+    .array(
+      z.strictObject({
+        direction: z.enum(['encap', 'decap']),
+        peer: z.string(),
+        local: z.string().exactOptional(),
+        ports: z.array(z.string()),
+        entry: count.exactOptional(),
+        state: z.string(),
+        detail: z.string().exactOptional(),
+        text: z.string(),
+      }),
+    )
+    .min(1)
+    .exactOptional(),
+}) satisfies z.ZodType<WhyReply>
 const eswitch = z.strictObject({
   name: z.string(),
   switchId: z.string(),
@@ -93,6 +112,21 @@ const offload = z.strictObject({
   offloaded: count,
   refused: count,
   byReason: z.record(z.string(), count),
+  tunnels: z.strictObject({
+    endpoints: count,
+    encap: count,
+    decap: count,
+    entries: count,
+    held: count,
+    pending: count,
+    events: count,
+    idle: count,
+    flows: count,
+    moved: count,
+    refused: count,
+    offloaded: count,
+    slowest: count,
+  }),
 }) satisfies z.ZodType<OffloadReply>
 const dpif = z.strictObject({
   name: z.string(),
@@ -145,7 +179,7 @@ describe('--json', () => {
     ['flows', [], z.array(flow).min(2)],
     ['flows', ['type=offloaded'], z.array(flow.extend({ offloaded: z.literal(true), eswitch: z.string() })).min(1)],
     ['flows', ['type=non-offloaded'], z.array(flow.extend({ offloaded: z.literal(false), reason: z.string() })).min(1)],
-    ['why', [], z.array(flow).min(2)],
+    ['why', [], z.array(why).min(2)],
     ['rules', ['br0'], z.array(rule).length(1)],
     ['trace', ['br0', 'in_port=1,ip,nw_dst=10.7.0.2'], trace],
     ['reload', [], z.strictObject({ changes: z.array(z.string()).length(0) })],
