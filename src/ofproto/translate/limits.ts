@@ -33,9 +33,14 @@ export type DropReason =
   /** The way of a tunnel's outer packet leads into a tunnel. */
   | 'tunnel-loop'
 
-const LIMITS: ReadonlySet<DropReason> = new Set(['recursion-too-deep', 'too-many-resubmits', 'too-many-actions'])
+const LIMITS: ReadonlySet<DropReason> = new Set([
+  'recursion-too-deep',
+  'too-many-resubmits',
+  'too-many-actions',
+  'tunnel-loop',
+])
 
-/** Limits end the whole translation; other failures that of one copy of the packet. */
+/** Limits, and a way that leads back to its start, end the whole translation; other failures that of one copy of the packet. */
 export const isLimit = (reason: DropReason): boolean => LIMITS.has(reason)
 
 export class Limits {
