@@ -1,29 +1,16 @@
 /** Checksum arithmetic of the action interpreter: incremental Internet checksums (RFC 1624) and CRC32c (SCTP, RFC 9260 appendix A). */
+import { checksumFold } from '../packet/checksum.ts'
 
 /** What replacing the 32 bits `from` by `to` (at an even offset) adds to a one's complement sum. Add several of them, fold once. */
 export const sumDelta = (from: number, to: number): number =>
   (~from & 0xffff) + ((~from >>> 16) & 0xffff) + (to & 0xffff) + (to >>> 16)
 
-const fold = (sum: number): number => {
-  let s = sum
-  while (s > 0xffff) s = (s & 0xffff) + Math.floor(s / 0x10000)
-  return s
-}
-
 /** A complete checksum field after `delta`. */
-export const adjusted = (checksum: number, delta: number): number => ~fold((~checksum & 0xffff) + delta) & 0xffff
+export const adjusted = (checksum: number, delta: number): number =>
+  ~checksumFold((~checksum & 0xffff) + delta) & 0xffff
 
 /** A partial checksum (the folded, not complemented sum of the pseudo-header, virtio's NEEDS_CSUM) after `delta`. */
-export const adjustedPartial = (sum: number, delta: number): number => fold(sum + delta)
-
-/** Internet checksum (RFC 1071) over bytes[off .. off + len). */
-export const internetChecksum = (bytes: Uint8Array, off: number, len: number): number => {
-  let sum = 0
-  const even = off + (len & ~1)
-  for (let i = off; i < even; i += 2) sum += (bytes[i]! << 8) | bytes[i + 1]!
-  if ((len & 1) !== 0) sum += bytes[even]! << 8
-  return ~fold(sum) & 0xffff
-}
+export const adjustedPartial = (sum: number, delta: number): number => checksumFold(sum + delta)
 
 const CRC32C = ((): Int32Array => {
   const table = new Int32Array(256)

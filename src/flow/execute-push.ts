@@ -6,7 +6,7 @@
  * itself, for the output to complete; in a super-frame it is the pseudo-header's sum, for whoever cuts it.
  */
 import { be16, put16 } from '../packet/bytes.ts'
-import { checksumAdd, checksumFold, pseudoIpv4, pseudoIpv6 } from '../packet/checksum.ts'
+import { checksum, checksumAdd, checksumFold, pseudoIpv4, pseudoIpv6 } from '../packet/checksum.ts'
 import { IP_PROTO_TCP, IP_PROTO_UDP } from '../packet/ipv4.ts'
 import {
   type Arena,
@@ -34,7 +34,6 @@ import {
 } from '../packet/slot.ts'
 import { ENCAP_CSUM, ENCAP_DF, ENCAP_TOS_INHERIT, ENCAP_TTL_INHERIT } from './encap.ts'
 import { type EncapRow, OUTER_ETH } from './encap-table.ts'
-import { internetChecksum } from './execute-checksum.ts'
 import { createLocated, ETH_IPV4, ETH_IPV6, locate } from './execute-locate.ts'
 import { shift } from './execute-shift.ts'
 import { LOST_MALFORMED } from './lost.ts'
@@ -190,7 +189,7 @@ export class Encapsulator {
     const start = meta[m + M_CSUM_START]!
     const field = off + start + meta[m + M_CSUM_OFF]!
     if ((start & 1) !== 0) {
-      put16(b, field, internetChecksum(b, off + start, meta[m + M_LEN]! - start) || 0xffff)
+      put16(b, field, checksum(b, off + start, meta[m + M_LEN]! - start) || 0xffff)
       return false
     }
     const sum = row.pseudoSum + row.udpSum + 2 * udpLength + port + (~be16(b, field) & 0xffff)

@@ -4,6 +4,7 @@
  */
 
 import { put16 } from '../packet/bytes.ts'
+import { checksum } from '../packet/checksum.ts'
 import {
   type Arena,
   GSO_NONE,
@@ -25,7 +26,6 @@ import {
   VNET_F_TUNNEL_CSUM,
 } from '../packet/slot.ts'
 import { ENCAP_DROP, ENCAP_PENDING, EncapTable } from './encap-table.ts'
-import { internetChecksum } from './execute-checksum.ts'
 import { createLocated } from './execute-locate.ts'
 import { popTunnel } from './execute-pop.ts'
 import { Encapsulator } from './execute-push.ts'
@@ -300,7 +300,7 @@ export class Executor {
       const start = meta[m + M_CSUM_START]!
       const at = start + meta[m + M_CSUM_OFF]!
       if (start <= len && at + 2 <= len) {
-        const sum = internetChecksum(this.#bytes, off + start, len - start) || 0xffff
+        const sum = checksum(this.#bytes, off + start, len - start) || 0xffff
         this.#bytes[off + at] = sum >>> 8
         this.#bytes[off + at + 1] = sum
       }
@@ -308,7 +308,7 @@ export class Executor {
     if ((meta[m + M_VFLAGS]! & VNET_F_TUNNEL_CSUM) !== 0) {
       const start = meta[m + M_OUTER_TH]!
       if (start + 8 <= len) {
-        const sum = internetChecksum(this.#bytes, meta[m + M_OFF]! + start, len - start) || 0xffff
+        const sum = checksum(this.#bytes, meta[m + M_OFF]! + start, len - start) || 0xffff
         put16(this.#bytes, meta[m + M_OFF]! + start + 6, sum)
       }
     }

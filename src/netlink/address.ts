@@ -1,5 +1,6 @@
 /** Addresses of links: RTM_NEWADDR and its family (rtnetlink(7)). */
 import { isIP } from 'node:net'
+import { parseIpv6 } from '../flow/text-values.ts'
 import { attributes, keepAttributes, type NetlinkMessage, NLM_F_CREATE, NLM_F_EXCL, payloadOf, rt } from './codec.ts'
 import type { NetlinkSocket } from './socket.ts'
 
@@ -79,22 +80,9 @@ export const parseCidr = (text: string): { version: 4 | 6; bytes: Buffer; prefix
   return { version, bytes: version === 4 ? Buffer.from(ip.split('.').map(Number)) : ipv6Bytes(ip), prefixLength }
 }
 
-/** `ip` has passed isIP. */
-const ipv6Bytes = (ip: string): Buffer => {
-  const plain = ip
-    .replace(/%.*$/, '')
-    .replace(/(\d+)\.(\d+)\.(\d+)\.(\d+)$/, (_, a, b, c, d) =>
-      [(Number(a) << 8) | Number(b), (Number(c) << 8) | Number(d)].map((n) => n.toString(16)).join(':'),
-    )
-  const [head = '', tail] = plain.split('::')
-  const groups = (part: string): number[] => (part === '' ? [] : part.split(':').map((g) => Number.parseInt(g, 16)))
-  const before = groups(head)
-  const after = tail === undefined ? [] : groups(tail)
-  const out = Buffer.alloc(16)
-  for (const [i, group] of before.entries()) out.writeUInt16BE(group, i * 2)
-  for (const [i, group] of after.entries()) out.writeUInt16BE(group, 16 - (after.length - i) * 2)
-  return out
-}
+/** `ip` has passed isIP; a zone is left out. */
+const ipv6Bytes = (ip: string): Buffer =>
+  Buffer.from(parseIpv6(ip.replace(/%.*$/, ''))!.toString(16).padStart(32, '0'), 'hex')
 
 const addressPayload = (ifindex: number, cidr: string): Buffer => {
   const { version, bytes, prefixLength } = parseCidr(cidr)

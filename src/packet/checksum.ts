@@ -50,22 +50,10 @@ export const checksumUpdate16 = (old: number, from: number, to: number): number 
   return ~((folded & 0xffff) + (folded >>> 16)) & 0xffff
 }
 
-/** The same for a 32-bit word at an even distance from the start of what is covered. */
-export const checksumUpdate32 = (old: number, from: number, to: number): number =>
-  checksumUpdate16(checksumUpdate16(old, from >>> 16, to >>> 16), from & 0xffff, to & 0xffff)
-
 /**
- * Applies checksumUpdate32 to the field at `at`. `udp`: a stored 0 means "no checksum" and stays, and a computed 0 is
+ * Applies checksumUpdate16 to the field at `at`. `udp`: a stored 0 means "no checksum" and stays, and a computed 0 is
  * stored as 0xffff (RFC 768). Hot path.
  */
-export const checksumPatch32 = (b: Uint8Array, at: number, from: number, to: number, udp: boolean): void => {
-  const old = be16(b, at)
-  if (udp && old === 0) return
-  const now = checksumUpdate32(old, from, to)
-  put16(b, at, udp && now === 0 ? 0xffff : now)
-}
-
-/** Applies checksumUpdate16 to the field at `at`; `udp` as in checksumPatch32. Hot path. */
 export const checksumPatch16 = (b: Uint8Array, at: number, from: number, to: number, udp: boolean): void => {
   const old = be16(b, at)
   if (udp && old === 0) return
