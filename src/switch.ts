@@ -17,19 +17,28 @@ import { eswitchWorkers } from './eswitch/spawn.ts'
 import type { Clock } from './lib/clock.ts'
 import { Counters } from './lib/counters.ts'
 import type { Log } from './lib/log.ts'
+import { eventLoopScheduler } from './lib/scheduler.ts'
 import { VERSION } from './lib/version.ts'
 import type { Namespace } from './netlink/namespace.ts'
 import { OffloadModule } from './offload/module.ts'
-import { systemScheduler } from './offload/scheduler.ts'
 import { Ofproto } from './ofproto/ofproto.ts'
 import { Udpif } from './ofproto/udpif.ts'
 import { BridgeSet, type Outcome } from './switch/bridges.ts'
 import { DropTotals, registerCoverage } from './switch/coverage.ts'
 import { Namespaces, namespaceExists } from './switch/namespaces.ts'
-import { canAdjust, type EswitchPlan, type Plan, type PortPlan, planOf, samePlan } from './switch/plan.ts'
+import {
+  canAdjust,
+  type EswitchPlan,
+  type Plan,
+  type PortPlan,
+  planOf,
+  samePlan,
+  tunnelUdpPorts,
+} from './switch/plan.ts'
 import { portReplies } from './switch/port-replies.ts'
 import { PortTable, type SwitchPort } from './switch/ports.ts'
 import { generateSwitchId } from './switch/switch-id.ts'
+import { Underlay } from './switch/underlay.ts'
 
 /** Why a switch whose datapath worker ended by itself stops. */
 export const DATAPATH_LOST = 'datapath lost'
@@ -42,6 +51,9 @@ export interface SwitchOptions {
   /** Called by the verb `exit`, and when the switch cannot go on. */
   readonly stop: (why: string) => void
 }
+
+const namespaceText = (netns: string | undefined): string =>
+  netns === undefined ? "the switch's own namespace" : `namespace ${netns}`
 
 /** Eswitches' heartbeats and the averages of counters are looked at so often. */
 const TICK_MS = 250
@@ -64,6 +76,8 @@ export class Switch {
   readonly #coverage: Counters
   readonly #drops: DropTotals
   #control: UnixctlServer | undefined
+  /** There since the first tunnel port. */
+  #underlay: Underlay | undefined
   /** The last one applied. */
   #config: Config | undefined
   #tick: NodeJS.Timeout | undefined
@@ -77,7 +91,7 @@ export class Switch {
     this.#datapath = datapath
     const { client } = datapath
     client.onWarning((text) => this.#log.warnLimited('datapath', { text }))
-    this.#offload = new OffloadModule(client, { clock, scheduler: systemScheduler })
+    this.#offload = new OffloadModule(client, { clock, scheduler: eventLoopScheduler })
     this.#ofproto = new Ofproto(clock)
     this.#udpif = new Udpif({ ofproto: this.#ofproto, dpif: this.#offload, clock, log: options.log })
     this.#namespaces = new Namespaces(
@@ -144,6 +158,7 @@ export class Switch {
     this.#offload.close()
     for (const { client } of this.#eswitches.values())
       await client.stop().catch((error: Error) => this.#log.error('eswitch does not stop', { error: error.message }))
+    this.#underlay?.close()
     await this.#datapath.stop()
     this.#ports.closeAll()
     this.#namespaces.close()
@@ -215,7 +230,9 @@ export class Switch {
     }
     for (const { gone, plan } of this.#ports.all())
       if (gone) changes.push(`port ${plan.name} is still gone: there is no namespace ${plan.netns}`)
+    await attempt(() => this.#openTunnels(next))
     const bridges = this.#bridges.apply(next.bridges)
+    await this.#closeTunnels()
     this.#config = config
     for (const port of this.#ports.all()) this.#portChanged(port, undefined)
     return { changes: [...changes, ...bridges.changes], failures: [...failures, ...bridges.failures] }
@@ -258,6 +275,48 @@ export class Switch {
       else closing.add(plan.name)
     }
     return { closing, adjusting }
+  }
+
+  /** What tunnel ports need before they are added: the mirror of their underlay, and a datapath port for each UDP port. */
+  async #openTunnels(plan: Plan): Promise<string | undefined> {
+    const wanted = tunnelUdpPorts(plan)
+    if (wanted.size === 0) return undefined
+    const opened = this.#underlay === undefined
+    if (this.#underlay !== undefined && this.#underlay.netns !== plan.underlay)
+      throw new Error(
+        `underlay: tunnels follow the routes of ${namespaceText(this.#underlay.netns)}, which cannot be changed to ${namespaceText(plan.underlay)} while running`,
+      )
+    if (this.#underlay === undefined) {
+      this.#underlay = await Underlay.open({
+        ...(plan.underlay === undefined ? {} : { netns: plan.underlay }),
+        namespaces: this.#namespaces,
+        ports: () => this.#ports.all(),
+        ofproto: this.#ofproto,
+        dpif: this.#offload,
+        clock: this.#o.clock,
+        log: this.#log,
+      })
+      this.#ofproto.tunnels.use(this.#underlay.tunnels)
+      this.#offload.attachTunnels({
+        view: this.#underlay.tunnels,
+        mtu: (no) => this.#ports.mtu(no),
+        preinstall: (key) => this.#udpif.preinstall(key),
+      })
+    }
+    const { ports } = this.#ofproto.tunnels
+    for (const udpPort of wanted)
+      if (ports.dpPort(udpPort) === undefined) ports.setDpPort(udpPort, await this.#ports.addTunnel(udpPort))
+    return opened ? `tunnels follow the routes of ${namespaceText(plan.underlay)}` : undefined
+  }
+
+  /** Datapath ports of UDP ports that no tunnel port uses any more. */
+  async #closeTunnels(): Promise<void> {
+    const { ports } = this.#ofproto.tunnels
+    for (const udpPort of this.#ports.tunnelUdpPorts()) {
+      if (ports.uses(udpPort)) continue
+      ports.setDpPort(udpPort, undefined)
+      await this.#ports.removeTunnel(udpPort)
+    }
   }
 
   async #addPort(plan: PortPlan): Promise<string> {
@@ -308,8 +367,13 @@ export class Switch {
       member.mtu = port.link?.mtu ?? member.mtu
       // Rules and learning go on as before; the threads that own the port drop its frames.
       member.flags.down = !port.adminUp
+      member.bridge.setPortMac(
+        member.name,
+        port.link === undefined ? -1 : Number.parseInt(port.link.mac.replaceAll(':', ''), 16),
+      )
     }
-    if (mtuBefore !== undefined && port.link?.mtu !== mtuBefore) this.#offload.raise('mtu-change')
+    this.#underlay?.internal.changed(port)
+    if (mtuBefore !== undefined && port.link?.mtu !== mtuBefore) this.#offload.mtuChanged(port.no)
   }
 
   #namespaceGone(namespace: Namespace, netns: string): void {
@@ -340,6 +404,7 @@ export class Switch {
       setPortAdmin: (port, up) => this.#ports.setAdmin(port, up),
       reload: () => this.reload(),
       stop: () => this.#o.stop('exit'),
+      underlay: () => this.#underlay?.view(),
     }
   }
 }

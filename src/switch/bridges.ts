@@ -69,7 +69,8 @@ export class BridgeSet {
         const same =
           stays !== undefined &&
           stays.ofport === port.ofport &&
-          (stays.peer === undefined) === (port.peer === undefined)
+          (stays.peer === undefined) === (port.peer === undefined) &&
+          (stays.tunnel === undefined) === (port.tunnel === undefined)
         if (same && !closing.has(port.name)) continue
         this.#ofproto.bridge(name)!.deletePort(port.name)
         made.ports.delete(port.name)
@@ -125,12 +126,13 @@ export class BridgeSet {
     const { name } = port
     const old = made.ports.get(name)
     if (old === undefined) {
-      const dpPort = port.peer === undefined ? this.#dpPortOf(name) : -1
+      const own = port.peer === undefined && port.tunnel === undefined
+      const dpPort = own ? this.#dpPortOf(name) : -1
       // Not open: that failure has been told.
       if (dpPort === undefined) return undefined
       const ofport = port.ofport ?? made.numbers.get(name)
       const spec = ofport === undefined ? port : { ...port, ofport }
-      const { no } = bridge.addPort(port.peer === undefined ? { ...spec, dpPort } : spec)
+      const { no } = bridge.addPort(own ? { ...spec, dpPort } : spec)
       made.ports.set(name, port)
       made.numbers.set(name, no)
       return isNew ? undefined : `bridge ${bridge.name}: port ${name} added`

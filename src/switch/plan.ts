@@ -138,3 +138,7 @@ export const canAdjust = (before: PortPlan, after: PortPlan): boolean => {
   const forgotten = (['mtu', 'mac'] as const).some((key) => before[key] !== undefined && after[key] === undefined)
   return samePlan(rest(before), rest(after)) && !forgotten
 }
+
+/** UDP ports of all tunnel ports. */
+export const tunnelUdpPorts = ({ bridges }: Plan): Set<number> =>
+  new Set(bridges.flatMap(({ ports }) => ports.flatMap(({ tunnel }) => (tunnel === undefined ? [] : [tunnel.dstPort]))))

@@ -39,7 +39,7 @@ const reply = (port: SwitchPort, ofproto: Ofproto, views: readonly Float64Array[
   }
 }
 
-/** `datapath`: tier 2's statistics. Patch ports come last. */
+/** `datapath`: tier 2's statistics. Patch and tunnel ports come last. */
 export const portReplies = (
   ports: PortTable,
   ofproto: Ofproto,
@@ -55,14 +55,14 @@ export const portReplies = (
   )
   for (const bridge of ofproto.bridges())
     for (const port of bridge.ports())
-      if (port.kind === 'patch')
+      if (port.kind !== 'dp')
         rows.push({
           name: port.name,
           bridge: bridge.name,
           ofport: port.no,
-          kind: 'patch',
+          kind: port.kind === 'patch' ? 'patch' : 'vxlan',
           admin: port.flags.down ? 'down' : 'up',
-          link: bridge.peerOf(port) === undefined ? 'down' : 'up',
+          link: port.kind === 'patch' && bridge.peerOf(port) === undefined ? 'down' : 'up',
           rxPackets: port.rxPackets,
           rxBytes: port.rxBytes,
           txPackets: port.txPackets,

@@ -42,6 +42,8 @@ export const linkUp = (port: SwitchPort): boolean =>
 export class PortTable {
   readonly #o: PortTableOptions
   readonly #byName = new Map<string, SwitchPort>()
+  /** Datapath ports of kind 'vxlan', by UDP port. */
+  readonly #tunnels = new Map<number, number>()
   /** Numbers are given out in turn, so that one is not used again soon. */
   #lastNo = 0
   /** Highest number given out so far. */
@@ -58,6 +60,12 @@ export class PortTable {
 
   get(name: string): SwitchPort | undefined {
     return this.#byName.get(name)
+  }
+
+  /** Of a port's interface, by datapath port; 0 when it is not known. */
+  mtu(no: number): number {
+    for (const port of this.#byName.values()) if (port.no === no) return port.link?.mtu ?? 0
+    return 0
   }
 
   /** Opens and connects. Rejects with an Error that names the port; then nothing is left of it. */
@@ -92,6 +100,28 @@ export class PortTable {
       hold.give()
       throw error
     }
+  }
+
+  /** The datapath port where packets to a tunnel's UDP port arrive, named as Open vSwitch names it; made if need be. */
+  async addTunnel(udpPort: number): Promise<number> {
+    const known = this.#tunnels.get(udpPort)
+    if (known !== undefined) return known
+    const no = this.#number()
+    this.#tunnels.set(udpPort, no)
+    await this.#o.datapath.portAdd({ no, name: `vxlan_sys_${udpPort}`, kind: 'vxlan' })
+    return no
+  }
+
+  async removeTunnel(udpPort: number): Promise<void> {
+    const no = this.#tunnels.get(udpPort)
+    if (no === undefined) return
+    await this.#o.datapath.portDel(no)
+    this.#tunnels.delete(udpPort)
+  }
+
+  /** UDP ports that have a datapath port. */
+  tunnelUdpPorts(): number[] {
+    return [...this.#tunnels.keys()]
   }
 
   /** Lets go of the port and closes its descriptor; a TAP that is not persistent vanishes with it. */
@@ -185,7 +215,7 @@ export class PortTable {
   }
 
   #number(): number {
-    const taken = new Set([...this.#byName.values()].map((port) => port.no))
+    const taken = new Set([...this.#tunnels.values(), ...[...this.#byName.values()].map((port) => port.no)])
     for (let tries = 1; tries < MAX_PORTS; tries++) {
       this.#lastNo = (this.#lastNo % (MAX_PORTS - 1)) + 1
       if (taken.has(this.#lastNo)) continue

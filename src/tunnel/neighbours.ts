@@ -107,6 +107,11 @@ export class Neighbours {
     return resultOf(this.#entries.get(keyOf(ifindex, address)))
   }
 
+  /** NUD_*; undefined when there is no entry. */
+  state(ifindex: number, address: Uint8Array): number | undefined {
+    return this.#entries.get(keyOf(ifindex, address))?.state
+  }
+
   entries(): Iterable<Neighbour> {
     return this.#entries.values()
   }

@@ -6,8 +6,22 @@ import type { OffloadModule } from '../../offload/module.ts'
 import type { Bridge } from '../../ofproto/bridge.ts'
 import type { Ofproto } from '../../ofproto/ofproto.ts'
 import type { Udpif } from '../../ofproto/udpif.ts'
+import type { Fib } from '../../tunnel/fib.ts'
+import type { Neighbours } from '../../tunnel/neighbours.ts'
 import { VerbError } from '../registry.ts'
 import type { PortReply } from '../replies.ts'
+
+/** The underlay of the switch's tunnels. */
+export interface UnderlayView {
+  readonly fib: Fib
+  readonly neighbours: Neighbours
+  /** Name of an interface of the underlay's namespace. */
+  linkName(ifindex: number): string
+  /** The bridge whose internal port the interface is. */
+  bridgeOf(ifindex: number): string | undefined
+  /** What is decapsulated: for each tunnel's UDP port, each internal port's MAC and each address of it. */
+  decapsulated(): { name: string; dpPort: number; udpPort: number; mac: string; address: Uint8Array }[]
+}
 
 export interface SwitchView {
   /** Name of the datapath in `dpif/show`. */
@@ -20,6 +34,8 @@ export interface SwitchView {
   readonly offload: OffloadModule
   readonly coverage: Counters
   ports(): PortReply[]
+  /** Undefined before there is a tunnel port. */
+  underlay(): UnderlayView | undefined
   /** Times that the eswitch's worker was replaced. */
   restarts(eswitch: string): number
   /** Rehearses the loss of an eswitch's worker; Error when there is no such eswitch or its worker does not run. */

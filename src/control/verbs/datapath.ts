@@ -1,9 +1,12 @@
 /** Verbs of tier 2 and of its upkeep, with OVS's names and texts: dpif/show, dpctl/dump-flows, upcall/show, revalidator/*. */
 import type { DpifCounters } from '../../datapath/contract.ts'
+import { addressText } from '../../flow/address.ts'
 import { K_IN_PORT } from '../../flow/key.ts'
 import { OFPP_LOCAL } from '../../flow/ofp.ts'
 import type { Bridge } from '../../ofproto/bridge.ts'
 import type { Port } from '../../ofproto/port.ts'
+import { VXLAN_PORT } from '../../packet/vxlan.ts'
+import type { TunnelConfig } from '../../tunnel/contract.ts'
 import { VerbError, type VerbRegistry, type VerbReply } from '../registry.ts'
 import type { DpifReply } from '../replies.ts'
 import { bridgeOf, type SwitchView } from './context.ts'
@@ -28,10 +31,29 @@ const counters = (view: SwitchView): DpifCounters => {
 const lost = (view: SwitchView): number =>
   view.coverage.total('drop_upcall_limit') + view.coverage.total('drop_upcall_park_full')
 
+const dpNumber = (view: SwitchView, port: Port): number => view.ofproto.tunnels.ingress(port)
+
 const typeOf = (view: SwitchView, port: Port): string => {
   if (port.kind === 'patch') return `patch: peer=${port.peer}`
+  if (port.tunnel !== null) return `vxlan: ${tunnelText(port.tunnel)}`
   const dp = view.dpif.port(port.dpPort)
   return dp?.eswitch !== undefined ? `representor: eswitch=${dp.eswitch}` : (dp?.kind ?? 'gone')
+}
+
+/** The options that are not as by default, in the order of the alphabet, as Open vSwitch prints them. */
+const tunnelText = (t: TunnelConfig): string => {
+  const address = (value: Uint8Array | 'flow'): string => (value === 'flow' ? value : addressText(value))
+  const options: readonly (readonly [string, string | undefined])[] = [
+    ['csum', t.csum?.toString()],
+    ['df_default', t.df ? undefined : 'false'],
+    ['dst_port', t.dstPort === VXLAN_PORT ? undefined : String(t.dstPort)],
+    ['key', t.key?.toString()],
+    ['local_ip', t.local === undefined ? undefined : address(t.local)],
+    ['remote_ip', address(t.remote)],
+    ['tos', t.tos === 0 ? undefined : String(t.tos)],
+    ['ttl', t.ttl === 64 ? undefined : String(t.ttl)],
+  ]
+  return options.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`])).join(', ')
 }
 
 const dpifReply = (view: SwitchView, bridges: Iterable<Bridge>): DpifReply => {
@@ -49,7 +71,7 @@ const dpifReply = (view: SwitchView, bridges: Iterable<Bridge>): DpifReply => {
         .map((port) => ({
           name: port.name,
           ofport: port.no,
-          ...(port.dpPort >= 0 ? { no: port.dpPort } : {}),
+          ...(dpNumber(view, port) >= 0 ? { no: dpNumber(view, port) } : {}),
           type: typeOf(view, port),
         })),
     })),

@@ -8,6 +8,7 @@ import { registerFlowVerbs } from './flow.ts'
 import { registerOffloadVerbs } from './offload.ts'
 import { registerPortVerbs } from './port.ts'
 import { registerTraceVerbs } from './trace.ts'
+import { registerTunnelVerbs } from './tunnel.ts'
 
 export const registerVerbs = (registry: VerbRegistry, view: SwitchView, version: string): void => {
   registerDaemonVerbs(registry, view, version)
@@ -17,4 +18,5 @@ export const registerVerbs = (registry: VerbRegistry, view: SwitchView, version:
   registerOffloadVerbs(registry, view)
   registerPortVerbs(registry, view)
   registerTraceVerbs(registry, view)
+  registerTunnelVerbs(registry, view)
 }
