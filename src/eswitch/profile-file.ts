@@ -13,8 +13,8 @@ import { PROFILE_FIELDS, profileFieldByName } from './profile-fields.ts'
 /** All complaints about a profile, one a line. */
 export class ProfileError extends Error {}
 
-/** Record, not list, so that a new action cannot be forgotten. */
-const ACTIONS: Record<OdpAction['type'], true> = {
+/** Record, not list, so that a new action cannot be forgotten. False: of the datapath alone. */
+const ACTIONS: Record<OdpAction['type'], boolean> = {
   output: true,
   push_vlan: true,
   pop_vlan: true,
@@ -26,7 +26,8 @@ const ACTIONS: Record<OdpAction['type'], true> = {
   trunc: true,
   tnl_push: true,
   tnl_pop: true,
-  reenter: true,
+  // A second pass through the datapath's rules is nothing that a NIC does.
+  reenter: false,
   drop: true,
 }
 
@@ -46,7 +47,7 @@ const HEADERS: Record<SetHeader, true> = {
   skb_priority: true,
 }
 
-const actionNames = Object.keys(ACTIONS) as OdpAction['type'][]
+const actionNames = (Object.keys(ACTIONS) as OdpAction['type'][]).filter((name) => ACTIONS[name])
 const headerNames = Object.keys(HEADERS) as SetHeader[]
 
 const field = z.string().superRefine((name, ctx) => {
@@ -58,7 +59,12 @@ const field = z.string().superRefine((name, ctx) => {
 })
 
 const oneOf = <T extends string>(what: string, names: readonly [T, ...T[]]) =>
-  z.enum(names, { error: ({ input }) => `no ${what} "${String(input)}"; one of ${names.join(', ')} expected` })
+  z.enum(names, {
+    error: ({ input }) =>
+      input === 'reenter'
+        ? `no NIC does "reenter", a second pass through the datapath; one of ${names.join(', ')} expected`
+        : `no ${what} "${String(input)}"; one of ${names.join(', ')} expected`,
+  })
 
 const allOr = <T extends z.ZodType>(item: T, what: string) =>
   z.union([z.literal('all'), z.array(item)], { error: (issue) => unionMessage(issue, what) })

@@ -5,14 +5,17 @@
 
 import type { FlowStats } from '../datapath/contract.ts'
 import type { EncapEntry } from '../flow/encap.ts'
-import { type ExecuteSink, Executor } from '../flow/execute.ts'
+import { encapRow } from '../flow/encap-table.ts'
+import { type ExecuteSink, Executor, TUNNEL_OK } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
-import { createKey, K_DL_TYPE, K_DP_WORDS, K_IN_PORT, K_NW, K_TCP_FLAGS } from '../flow/key.ts'
+import { createKey, K_DL_TYPE, K_DP_WORDS, K_NW, K_TCP_FLAGS, K_TUN_DST, K_TUN_ID } from '../flow/key.ts'
+import type { OdpAction } from '../flow/odp.ts'
 import { compileActions } from '../flow/program.ts'
 import type { Clock } from '../lib/clock.ts'
-import { createArena, M_LEN, M_OFF, M_PORT, META_WORDS, SlotPool } from '../packet/slot.ts'
+import { createArena, HEADROOM, M_BASE, M_LEN, M_OFF, M_PORT, META_WORDS, SlotPool } from '../packet/slot.ts'
 import type { Eswitch, EswitchRule, EswitchState } from './contract.ts'
 import type { Profile } from './profile.ts'
+import { checkRule } from './rule-check.ts'
 
 export interface ReferenceOutput {
   readonly port: number
@@ -23,6 +26,17 @@ interface Held {
   rule: EswitchRule
   program: Int32Array
   readonly stats: FlowStats
+}
+
+/** A rule for packets that came out of a tunnel: its match wants tunnel metadata. */
+const isInner = ({ match }: EswitchRule): boolean =>
+  match.key.subarray(K_TUN_ID, K_TUN_DST + 4).some((word) => word !== 0)
+
+/** A rule that had a part in what became of a frame. */
+interface Use {
+  readonly held: Held
+  readonly key: Int32Array
+  readonly length: number
 }
 
 const createStats = (): FlowStats => ({ packets: 0, bytes: 0, used: 0, tcpFlags: 0 })
@@ -40,6 +54,7 @@ export class ReferenceEswitch implements Eswitch, ExecuteSink {
   readonly #lost = new Map<number, FlowStats>()
   readonly #listeners: ((state: EswitchState) => void)[] = []
   #state: EswitchState = 'running'
+  #refused = false
   /** What left by ports, and what missed; the test empties them. */
   readonly sent: ReferenceOutput[] = []
   readonly missed: ReferenceOutput[] = []
@@ -70,14 +85,18 @@ export class ReferenceEswitch implements Eswitch, ExecuteSink {
   }
 
   encapPut(entry: EncapEntry): 'ok' | 'down' {
-    return entry.state === 'ready' ? 'ok' : 'down'
+    if (this.#state !== 'running' || entry.state !== 'ready') return 'down'
+    this.#executor.encaps.put(encapRow(entry))
+    return 'ok'
   }
 
-  encapDel(_id: number): void {}
+  encapDel(id: number): void {
+    this.#executor.encaps.del(id)
+  }
 
   rulePut(rule: EswitchRule): 'ok' | 'full' | 'down' {
     if (this.#state !== 'running') return 'down'
-    if (rule.match.mask[K_IN_PORT] !== -1) throw new Error(`rule ${rule.id}: an exact match on in_port expected`)
+    checkRule(rule)
     const program = compileActions(rule.actions)
     const held = this.#rules.get(rule.id)
     if (held === undefined && this.#rules.size >= this.capacity) return 'full'
@@ -124,33 +143,76 @@ export class ReferenceEswitch implements Eswitch, ExecuteSink {
 
   /** A frame comes in by a port. */
   receive(no: number, data: Uint8Array): void {
+    const sent = this.sent.length
+    this.#refused = false
+    const used = this.#state === 'running' ? this.#forward(no, data) : []
+    if (used.length > 0 && !this.#refused) {
+      for (const { held, key, length } of used) this.#count(held, key, length)
+      return
+    }
+    this.sent.length = sent
+    this.missed.push({ port: no, data: data.slice() })
+  }
+
+  /** Does what the rules say. Returns those that had a part in it, with what they saw; none: a miss. */
+  #forward(no: number, data: Uint8Array): Use[] {
+    const slot = this.#load(no, data)
+    const key = this.#keyOf(slot)
+    const first = this.#match(key, false)
+    const used = first ? [{ held: first, key, length: data.length }] : []
+    let last = first
+    if (first?.rule.actions[0]?.type === 'tnl_pop') {
+      last = this.#executor.pop(slot, -1) === TUNNEL_OK ? this.#match(this.#keyOf(slot), true) : undefined
+      const length = this.#arena.meta[slot * META_WORDS + M_LEN]!
+      if (last) used.push({ held: last, key: this.#keyOf(slot), length })
+    }
+    if (last === undefined || !this.#hasEntries(last.rule.actions)) {
+      this.#pool.give(slot)
+      return []
+    }
+    this.#executor.run(last.program, slot)
+    return used
+  }
+
+  #load(no: number, data: Uint8Array): number {
     const { bytes, meta } = this.#arena
     const slot = this.#pool.take(data.length)
     const m = slot * META_WORDS
+    meta[m + M_OFF] = meta[m + M_BASE]! + HEADROOM
     bytes.set(data, meta[m + M_OFF]!)
     meta.fill(0, m + M_LEN, m + META_WORDS)
     meta[m + M_LEN] = data.length
     meta[m + M_PORT] = no
+    return slot
+  }
+
+  #keyOf(slot: number): Int32Array {
     const key = createKey()
     extractFrame(this.#arena, slot, key)
-    const held = this.#state === 'running' ? this.#match(key) : undefined
-    if (held === undefined) {
-      this.missed.push({ port: no, data: data.slice() })
-      this.#pool.give(slot)
-      return
-    }
-    held.stats.packets++
-    held.stats.bytes += data.length
-    held.stats.used = this.#clock.now()
+    return key
+  }
+
+  #hasEntries(actions: readonly OdpAction[]): boolean {
+    return actions.every(
+      (a) =>
+        (a.type !== 'tnl_push' || this.#executor.encaps.get(a.entry) !== undefined) &&
+        (a.type !== 'clone' || this.#hasEntries(a.actions)),
+    )
+  }
+
+  #count({ stats }: Held, key: Int32Array, length: number): void {
+    stats.packets++
+    stats.bytes += length
+    stats.used = this.#clock.now()
     const type = key[K_DL_TYPE]! >>> 16
-    if (key[K_NW]! >>> 24 === 6 && (type === 0x0800 || type === 0x86dd)) held.stats.tcpFlags |= key[K_TCP_FLAGS]! >>> 16
-    this.#executor.run(held.program, slot)
+    if (key[K_NW]! >>> 24 === 6 && (type === 0x0800 || type === 0x86dd)) stats.tcpFlags |= key[K_TCP_FLAGS]! >>> 16
   }
 
   /** The worker is lost; `recover` is the next one. */
   lose(): void {
     for (const [id, { stats }] of this.#rules) this.#lost.set(id, stats)
     this.#rules.clear()
+    this.#executor.encaps.clear()
     this.#setState('restarting')
   }
 
@@ -164,8 +226,9 @@ export class ReferenceEswitch implements Eswitch, ExecuteSink {
     for (const listener of this.#listeners) listener(state)
   }
 
-  #match(key: Int32Array): Held | undefined {
+  #match(key: Int32Array, inner: boolean): Held | undefined {
     for (const held of this.#rules.values()) {
+      if (isInner(held.rule) !== inner) continue
       const { match } = held.rule
       let w = 0
       while (w < K_DP_WORDS && (key[w]! & match.mask[w]!) === (match.key[w]! & match.mask[w]!)) w++
@@ -198,10 +261,16 @@ export class ReferenceEswitch implements Eswitch, ExecuteSink {
   noCopy(): void {}
 
   encapWait(slot: number): void {
-    this.#pool.give(slot)
+    this.#refuse(slot)
   }
 
   tooBig(slot: number): void {
+    this.#refuse(slot)
+  }
+
+  /** The datapath knows what to do with the frame. */
+  #refuse(slot: number): void {
+    this.#refused = true
     this.#pool.give(slot)
   }
 

@@ -17,8 +17,22 @@ describe('built-in', () => {
     const profile = loadProfile('default')
     expect(profile.match).toEqual(new Set(PROFILE_FIELDS.map((field) => field.name)))
     expect([...profile.actions].sort()).toEqual(
-      ['clone', 'drop', 'output', 'pop_mpls', 'pop_vlan', 'push_mpls', 'push_vlan', 'set', 'trunc'].sort(),
+      [
+        'clone',
+        'drop',
+        'output',
+        'pop_mpls',
+        'pop_vlan',
+        'push_mpls',
+        'push_vlan',
+        'set',
+        'tnl_pop',
+        'tnl_push',
+        'trunc',
+      ].sort(),
     )
+    for (const name of ['tun_id', 'tun_src', 'tun_dst', 'tun_ipv6_src', 'tun_ipv6_dst', 'tun_tos', 'tun_flags'])
+      expect(profile.match.has(name), name).toBe(true)
     expect(profile.set.size).toBe(13)
     expect([profile.tableSize, profile.exactOnly.size]).toEqual([65536, 0])
   })
@@ -73,6 +87,7 @@ describe('files', () => {
     const profile = parseProfile(GOOD, 'f')
     expect([...profile.match]).toEqual(['dl_dst', 'tcp_dst'])
     expect(profile.actions.has('recirc')).toBe(true)
+    expect(profile.actions.has('reenter')).toBe(false)
     expect(profile.set.size).toBe(0)
   })
 
@@ -87,6 +102,11 @@ describe('files', () => {
       'a wrong action',
       GOOD.replace('all', '[output, fly]'),
       'f.yaml:4:19: actions.1: no action "fly"; one of output, push_vlan,',
+    ],
+    [
+      'an action of the datapath alone',
+      GOOD.replace('all', '[output, reenter]'),
+      'f.yaml:4:19: actions.1: no NIC does "reenter", a second pass through the datapath; one of output, push_vlan,',
     ],
     ['a wrong header', `${GOOD}set: [ip]\n`, 'f.yaml:6:7: set.0: no header "ip"; one of eth, mpls,'],
     ['a wrong number', GOOD.replace('8', 'many'), 'f.yaml:2:13: table-size: a number of rules, 1..1048576, expected'],
