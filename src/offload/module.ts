@@ -15,6 +15,7 @@ import type { EncapEntry } from '../flow/encap.ts'
 import { K_IN_PORT, type Match } from '../flow/key.ts'
 import type { OdpAction } from '../flow/odp.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { Scheduler } from '../lib/scheduler.ts'
 import { Carrier } from './carrier.ts'
 import type { CheckView } from './checks/contract.ts'
 import { runChecks } from './checks/index.ts'
@@ -26,7 +27,6 @@ import { isPop, pushedEntries } from './pushes.ts'
 import { DEFAULT_REBALANCE, type RebalanceOptions, rebalance } from './rebalance.ts'
 import type { FlowRecord } from './record.ts'
 import { retryKey } from './retry-index.ts'
-import type { Scheduler } from './scheduler.ts'
 import { type OffloadSummary, summarise } from './show.ts'
 import { type Job, Slices } from './slices.ts'
 import { type TunnelFact, tunnelFacts } from './tunnel-facts.ts'
@@ -45,8 +45,6 @@ export interface OffloadOptions {
   readonly slice?: number
   /** Causes that `events` remembers. */
   readonly events?: number
-  /** Monotonic milliseconds with fractions, the clock of tunnels' causes; performance.now() unless told. */
-  readonly elapsed?: () => number
 }
 
 export interface FlowVerdict {
@@ -68,12 +66,14 @@ export class OffloadModule extends DpifDecorator {
   readonly #tunnels: Tunnels
   readonly #carriers = new Map<string, Carrier>()
   readonly #portsOff = new Set<number>()
-  readonly #stopTimer: () => void
+  readonly #scheduler: Scheduler
+  #stopTimer: () => void = () => {}
   #enabled: boolean
 
   constructor(inner: Dpif, options: OffloadOptions) {
     super(inner)
     this.#clock = options.clock
+    this.#scheduler = options.scheduler
     this.#enabled = options.enabled ?? true
     this.#slices = new Slices(options.scheduler, options.slice ?? 128)
     this.#rebalance = { ...DEFAULT_REBALANCE, ...options.rebalance }
@@ -103,7 +103,7 @@ export class OffloadModule extends DpifDecorator {
     this.#tunnels = new Tunnels({
       slices: this.#slices,
       view: this.#view,
-      elapsed: options.elapsed ?? (() => performance.now()),
+      elapsed: () => options.scheduler.elapsed(),
       events: options.events ?? DEFAULT_EVENTS,
       barrier: () => inner.barrier(),
       port: (no) => inner.port(no),
@@ -111,7 +111,7 @@ export class OffloadModule extends DpifDecorator {
       decide: (record) => this.#placement.decide(record, false),
     })
     this.#ledger.onVerdict = (record) => this.#tunnels.verdictChanged(record)
-    this.#stopTimer = options.scheduler.every(this.#rebalance.everyMs, () => this.#rebalanceAll())
+    this.#planRebalance()
     for (const eswitch of options.eswitches ?? []) this.addEswitch(eswitch)
   }
 
@@ -342,6 +342,13 @@ export class OffloadModule extends DpifDecorator {
       yield
     }
     carrier.filling = false
+  }
+
+  #planRebalance(): void {
+    this.#stopTimer = this.#scheduler.after(this.#rebalance.everyMs, () => {
+      this.#planRebalance()
+      this.#rebalanceAll()
+    })
   }
 
   #rebalanceAll(): void {

@@ -2,7 +2,7 @@
  * Long work on the main thread, cut into slices: jobs are generators that yield after each small unit; after some units the rest waits for the
  * scheduler. Jobs run one after the other, in the order in which they were added.
  */
-import type { Scheduler } from './scheduler.ts'
+import type { Scheduler } from '../lib/scheduler.ts'
 
 export type Job = Iterator<void, void>
 

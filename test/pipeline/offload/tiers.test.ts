@@ -7,7 +7,7 @@ import type { Profile } from '../../../src/eswitch/profile.ts'
 import { loadProfile } from '../../../src/eswitch/profile-file.ts'
 import { K_IN_PORT, K_TP } from '../../../src/flow/key.ts'
 import { OffloadModule } from '../../../src/offload/module.ts'
-import { ManualScheduler } from '../../unit/offload/fakes.ts'
+import { RoundScheduler } from '../../unit/offload/fakes.ts'
 import { flowMatch, keyOf, output } from '../tiers/flows.ts'
 import { numbered, numberOf } from '../tiers/frames.ts'
 import { World } from '../tiers/harness.ts'
@@ -36,7 +36,7 @@ const withProfile = (client: EswitchClient, profile: Profile): Eswitch => ({
 
 let world: World
 let module: OffloadModule
-let scheduler: ManualScheduler
+let scheduler: RoundScheduler
 let upcalls: number
 /** Frames sent so far, by flow. */
 let sent: number[]
@@ -44,7 +44,7 @@ let sent: number[]
 /** nic0: vf0 1, vf1 2. Port 9 is on no NIC. Frames from 1 go to 2; a flow for each source port. */
 const open = async (profile: Profile, tableSize = profile.tableSize): Promise<void> => {
   world = new World({ eswitches: { nic0: tableSize } })
-  scheduler = new ManualScheduler(world.clock)
+  scheduler = new RoundScheduler(world.clock)
   await world.start()
   await world.addVf(1, 'vf0', 'nic0')
   await world.addVf(2, 'vf1', 'nic0')

@@ -8,10 +8,10 @@ import type { EncapEntry } from '../../../src/flow/encap.ts'
 import { createMatch, K_DL_TYPE, K_ETH, K_IN_PORT, type Match } from '../../../src/flow/key.ts'
 import type { OdpAction } from '../../../src/flow/odp.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
+import type { Scheduler } from '../../../src/lib/scheduler.ts'
 import { OffloadModule, type OffloadOptions } from '../../../src/offload/module.ts'
 import { outputPorts, pushedEntries } from '../../../src/offload/pushes.ts'
 import { createStats } from '../../../src/offload/rule-account.ts'
-import type { Scheduler } from '../../../src/offload/scheduler.ts'
 
 export const hit = (stats: FlowStats, clock: ManualClock, packets = 1): void => {
   stats.packets += packets
@@ -226,10 +226,11 @@ export class FakeEswitch implements Eswitch {
   }
 }
 
-export class ManualScheduler implements Scheduler {
+/** Like the one of src/lib, with the clock that everything else has, and steps of whole rounds. */
+export class RoundScheduler implements Scheduler {
   readonly #clock: ManualClock
   #soon: (() => void)[] = []
-  readonly #timers = new Set<{ at: number; ms: number; work: () => void }>()
+  readonly #timers = new Set<{ readonly at: number; readonly work: () => void }>()
   slices = 0
 
   constructor(clock: ManualClock) {
@@ -238,10 +239,13 @@ export class ManualScheduler implements Scheduler {
   soon(work: () => void): void {
     this.#soon.push(work)
   }
-  every(ms: number, work: () => void): () => void {
-    const timer = { at: this.#clock.now() + ms, ms, work }
+  after(ms: number, work: () => void): () => void {
+    const timer = { at: this.#clock.now() + ms, work }
     this.#timers.add(timer)
     return () => this.#timers.delete(timer)
+  }
+  elapsed(): number {
+    return this.#clock.now()
   }
   /** One round of what is due now; false when nothing was. */
   step(): boolean {
@@ -256,11 +260,11 @@ export class ManualScheduler implements Scheduler {
   }
   advance(ms: number): void {
     this.#clock.advance(ms)
-    for (const timer of this.#timers)
-      while (timer.at <= this.#clock.now()) {
-        timer.at += timer.ms
-        timer.work()
-      }
+    for (const timer of [...this.#timers]) {
+      if (timer.at > this.#clock.now()) continue
+      this.#timers.delete(timer)
+      timer.work()
+    }
     this.drain()
   }
 }
@@ -297,7 +301,7 @@ export const matchOf = (inPort: number, dst = 0, edit?: (match: Match) => void):
 export const createRig = (options: { profile?: Record<string, unknown>; offload?: Partial<OffloadOptions> } = {}) => {
   const log: string[] = []
   const clock = new ManualClock()
-  const scheduler = new ManualScheduler(clock)
+  const scheduler = new RoundScheduler(clock)
   const dpif = new FakeDpif(log)
   const nic0 = new FakeEswitch('nic0', '0a:00:00:00:00:01', profileOf(options.profile), log)
   const nic1 = new FakeEswitch('nic1', '0a:00:00:00:00:02', profileOf(), log)
