@@ -50,13 +50,18 @@ const align = (n: number): number => (n + 3) & ~3
 export function* splitMessages(datagram: Buffer, malformed: () => void): Generator<NetlinkMessage> {
   let at = 0
   while (at < datagram.length) {
-    const left = datagram.subarray(at)
-    const length = left.length < NLMSG_HDRLEN ? 0 : structs.parseHeader(left).x.length
-    if (length < NLMSG_HDRLEN || length > left.length) {
+    const length = datagram.length - at < NLMSG_HDRLEN ? 0 : datagram.readUInt32LE(at)
+    if (length < NLMSG_HDRLEN || at + length > datagram.length) {
       malformed()
       return
     }
-    yield structs.parseMessage(left).x
+    yield {
+      type: datagram.readUInt16LE(at + 4),
+      flags: datagram.readUInt16LE(at + 6),
+      seq: datagram.readUInt32LE(at + 8),
+      port: datagram.readUInt32LE(at + 12),
+      data: datagram.subarray(at + NLMSG_HDRLEN, at + length),
+    }
     at += align(length)
   }
 }
@@ -78,12 +83,12 @@ export const payloadOf = (emit: (out: InstanceType<typeof structs.AttrStream>) =
 export function* attributes(data: Buffer, malformed?: () => void): Generator<Attribute> {
   let at = 0
   while (at + 4 <= data.length) {
-    const length = structs.readU16.call(data, at)
+    const length = data.readUInt16LE(at)
     if (length < 4 || at + length > data.length) {
       malformed?.()
       return
     }
-    yield { type: structs.readU16.call(data, at + 2) & 0x3fff, data: data.subarray(at + 4, at + length) }
+    yield { type: data.readUInt16LE(at + 2) & 0x3fff, data: data.subarray(at + 4, at + length) }
     at += align(length)
   }
 }

@@ -113,6 +113,11 @@ const prefixBytes = (data: Buffer | undefined, length: number, size: number): Ui
   return out
 }
 
+const number = (data: Buffer, from: number, to: number): number => {
+  if (to - from < 4) throw new Error('a number of 4 bytes expected')
+  return data.readUInt32LE(from)
+}
+
 const PREFERENCES: readonly number[] = [0, 1, 0, -1]
 
 const mtuOf = (metrics: Buffer): number | undefined => {
@@ -165,44 +170,48 @@ export const parseRoute = (message: NetlinkMessage): Route => {
   let preference = 0
   let nexthopId = 0
   let hops: NextHop[] | undefined
-  for (const attribute of attributes(data.subarray(RTMSG_LEN))) {
-    const value = attribute.data
-    switch (attribute.type) {
+  // As `attributes` does it, but without an object for each: tables of a hundred thousand routes are read at one go.
+  for (let at = RTMSG_LEN, length = 0; at + 4 <= data.length; at += (length + 3) & ~3) {
+    length = data[at]! | (data[at + 1]! << 8)
+    if (length < 4 || at + length > data.length) break
+    const from = at + 4
+    const to = at + length
+    switch ((data[at + 2]! | (data[at + 3]! << 8)) & 0x3fff) {
       case RTA_DST:
-        dst = value
+        dst = data.subarray(from, to)
         break
       case RTA_SRC:
-        src = value
+        src = data.subarray(from, to)
         break
       case RTA_OIF:
-        oif = value.readUInt32LE(0)
+        oif = number(data, from, to)
         break
       case RTA_GATEWAY:
-        gateway = address(value)
+        gateway = address(data.subarray(from, to))
         break
       case RTA_VIA:
-        gateway = via(value)
+        gateway = via(data.subarray(from, to))
         break
       case RTA_PRIORITY:
-        priority = value.readUInt32LE(0)
+        priority = number(data, from, to)
         break
       case RTA_PREFSRC:
-        prefsrc = address(value)
+        prefsrc = address(data.subarray(from, to))
         break
       case RTA_METRICS:
-        mtu = mtuOf(value)
+        mtu = mtuOf(data.subarray(from, to))
         break
       case RTA_PREF:
-        preference = PREFERENCES[value[0] ?? 0] ?? 0
+        preference = PREFERENCES[data[from] ?? 0] ?? 0
         break
       case RTA_TABLE:
-        table = value.readUInt32LE(0)
+        table = number(data, from, to)
         break
       case RTA_NH_ID:
-        nexthopId = value.readUInt32LE(0)
+        nexthopId = number(data, from, to)
         break
       case RTA_MULTIPATH:
-        hops = [...multipath(value)]
+        hops = [...multipath(data.subarray(from, to))]
         break
     }
   }

@@ -77,8 +77,8 @@ interface Request {
 }
 
 const RECEIVE_BUFFER = 64 * 1024
-/** Datagrams in one go; then the event loop has its turn. */
-const BATCH = 256
+/** Messages in one go, but for the rest of a datagram; then the event loop has its turn. */
+const BATCH = 2000
 const DUMP_TRIES = 10
 const NO_NEWS: NetlinkNews = { message() {}, overrun() {}, failed() {} }
 
@@ -221,7 +221,8 @@ export class NetlinkSocket {
   }
 
   #receive(): void {
-    for (let i = 0; i < BATCH && !this.#closed; i++) {
+    const end = this.counters.messages + BATCH
+    for (let i = 0; i < BATCH && this.counters.messages < end && !this.#closed; i++) {
       let length: number
       try {
         length = this.#transport.recv(this.#fd, this.#buffer)

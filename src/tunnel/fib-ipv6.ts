@@ -40,7 +40,9 @@ export const inIpv6Table = (state: FibState, table: number, query: FibQuery): Ta
   const bound = query.iif === undefined && oif !== undefined && (!query.src || isLinkLocal(query.dst))
   const leaves = leavesOf(state, table, query)
   const strict = state.neighbour ? select(state, leaves, { oif, bound, reachable: true }, query) : undefined
+  if (strict === 'throw') return undefined
   const lax = select(state, leaves, { oif, bound, reachable: false }, query)
+  if (lax === 'throw') return strict
   if (!strict || !lax || !('ways' in strict) || !('ways' in lax)) return strict ?? lax
   const alternatives = lax.ways.filter(({ hop }) => !strict.ways.some((way) => sameHop(way.hop, hop)))
   return alternatives.length > 0 ? { ...strict, alternatives } : strict
@@ -64,12 +66,12 @@ const select = (
   leaves: readonly (readonly RouteEntry[])[],
   demands: Demands,
   query: FibQuery,
-): Taken | Refusal | undefined => {
+): Taken | Refusal | 'throw' | undefined => {
   for (const leaf of leaves) {
     const match = inLeaf(state, leaf, demands)
     if (!match) continue
     const { route } = match
-    if (route.type === 'throw') return undefined
+    if (route.type === 'throw') return 'throw'
     if (match.blackhole) return { refusal: 'blackhole', length: route.length }
     if (REFUSALS.has(route.type)) return { refusal: route.type as NoRoute, length: route.length }
     return { route, ways: waysOf(state, leaf, match, demands, query) }

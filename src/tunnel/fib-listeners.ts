@@ -52,11 +52,11 @@ export class FibListeners {
   }
 
   route(route: Route): void {
+    if (this.#prefixes.size > PREFIXES) return
     const { version: family, dst: bytes, length } = route
     const change: FibChange = { kind: 'route', family, bytes, length }
     if (this.#depth === 0) this.#tell(change)
-    else if (this.#prefixes.size <= PREFIXES)
-      this.#prefixes.set(`${Buffer.from(bytes).toString('latin1')} ${length}`, change)
+    else this.#prefixes.set(`${Buffer.from(bytes).toString('latin1')} ${length}`, change)
   }
 
   rules(): void {

@@ -50,8 +50,9 @@ const killIpv4 = (on: Dependants, ifindex: number, all: boolean): boolean => {
     ({ route }) => route.version === 4 && (all || route.scope !== SCOPE_HOST),
   )
   for (const entry of entries) {
-    if (mark(on, entry, ifindex, true)) on.listeners.route(entry.route)
-    if (entry.route.nexthops.every((hop) => (hop.flags & RTNH_F_DEAD) !== 0)) remove(on, entry)
+    const lives = entry.route.nexthops.some((hop) => hop.oif !== ifindex && (hop.flags & RTNH_F_DEAD) === 0)
+    if (!lives) remove(on, entry)
+    else if (mark(on, entry, ifindex, true)) on.listeners.route(entry.route)
   }
   return entries.length > 0
 }
