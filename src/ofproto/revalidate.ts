@@ -6,10 +6,10 @@
 import type { Dpif } from '../datapath/contract.ts'
 import { K_DP_WORDS } from '../flow/key.ts'
 import type { Clock } from '../lib/clock.ts'
+import type { Scheduler } from '../lib/scheduler.ts'
 import { decide } from './decide.ts'
 import type { Ofproto } from './ofproto.ts'
 import type { CachedFlow, CachedFlows } from './udpif-flows.ts'
-import type { Scheduler } from './udpif-scheduler.ts'
 
 /** Milliseconds of main-thread time that a slice may take, and flows between looks at the clock. */
 export const SLICE_MS = 2

@@ -3,10 +3,10 @@ import type { Dpif } from '../datapath/contract.ts'
 import type { Clock } from '../lib/clock.ts'
 import { errorText } from '../lib/errors.ts'
 import type { Log } from '../lib/log.ts'
+import { eventLoopScheduler, type Scheduler } from '../lib/scheduler.ts'
 import type { Ofproto } from './ofproto.ts'
 import { type RevalidateCounters, Revalidator } from './revalidate.ts'
 import { type CachedFlow, CachedFlows } from './udpif-flows.ts'
-import { eventLoopScheduler, type Scheduler } from './udpif-scheduler.ts'
 import { type UpcallCounters, Upcalls } from './upcall.ts'
 
 /** What `upcall/show` tells. */

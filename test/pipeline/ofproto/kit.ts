@@ -2,10 +2,10 @@
 import { K_VLAN0, K_VLAN1 } from '../../../src/flow/key.ts'
 import { parseFlow } from '../../../src/flow/ofp-text.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
+import type { Scheduler } from '../../../src/lib/scheduler.ts'
 import type { Bridge } from '../../../src/ofproto/bridge.ts'
 import { Ofproto } from '../../../src/ofproto/ofproto.ts'
 import { Udpif } from '../../../src/ofproto/udpif.ts'
-import type { Scheduler } from '../../../src/ofproto/udpif-scheduler.ts'
 import { FakeDpif, type Sent } from './fake-dpif.ts'
 
 /** Timers fire only in `advance`, `soon` runs in the order of the calls. */
