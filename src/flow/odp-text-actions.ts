@@ -1,7 +1,13 @@
-/** Datapath actions in dpctl's syntax: `set(ipv4(ttl=63)),push_vlan(vid=10,pcp=0),2`. Control path only; parse(print(a)) equals a. */
+/**
+ * Datapath actions in dpctl's syntax: `set(ipv4(ttl=63)),push_vlan(vid=10,pcp=0),2`. Control path only; parse(print(a)) equals a, but for `tnl_push`, which is
+ * printed with the entry that it names and cannot be written.
+ */
+
+import type { EncapEntry } from './encap.ts'
 import { fullMask } from './fields.ts'
 import * as K from './key.ts'
 import type { OdpAction, SetHeader, SetWord } from './odp.ts'
+import { formatTnlPush } from './odp-text-encap.ts'
 import { formatHeader, formatMpls, formatScalar, formatVlanTci } from './odp-text-format.ts'
 import { isHeaderName, SCALARS } from './odp-text-headers.ts'
 import { type OdpParseOptions, parseHeader, parseMpls, parseNumber, parseVlanTci } from './odp-text-parse.ts'
@@ -11,6 +17,8 @@ import { hex4, parseInteger } from './text-values.ts'
 
 export interface OdpActionNames {
   readonly portName?: (port: number) => string | undefined
+  /** Content of encap entries; without it, or where it returns undefined, `tnl_push` prints the entry's number. */
+  readonly encap?: (entry: number) => EncapEntry | undefined
 }
 
 const TPID_8021Q = 0x8100
@@ -19,16 +27,26 @@ const TPID_8021Q = 0x8100
 export const formatOdpActions = (actions: readonly OdpAction[], names: OdpActionNames = {}): string =>
   actions.length === 0 ? 'drop' : actions.map((action) => formatAction(action, names)).join(',')
 
+const formatPort = (port: number, names: OdpActionNames): string => names.portName?.(port) ?? String(port)
+
+const formatPush = (id: number, names: OdpActionNames): string => {
+  const entry = names.encap?.(id)
+  if (entry === undefined) return `tnl_push(entry(${id}))`
+  // The underlay puts no further header on: a wrong entry must not make this loop.
+  const actions = formatOdpActions(entry.actions, names.portName === undefined ? {} : { portName: names.portName })
+  return formatTnlPush(entry, (port) => formatPort(port, names), actions)
+}
+
 const formatAction = (action: OdpAction, names: OdpActionNames): string => {
   switch (action.type) {
     case 'output':
-      return names.portName?.(action.port) ?? String(action.port)
+      return formatPort(action.port, names)
     case 'tnl_push':
-      return `tnl_push(entry(${action.entry}))`
+      return formatPush(action.entry, names)
     case 'tnl_pop':
-      return `tnl_pop(${names.portName?.(action.port) ?? action.port})`
+      return `tnl_pop(${formatPort(action.port, names)})`
     case 'reenter':
-      return `reenter(${names.portName?.(action.port) ?? action.port})`
+      return `reenter(${formatPort(action.port, names)})`
     case 'push_vlan': {
       const tpid = action.tpid === TPID_8021Q ? '' : `tpid=${hex4(action.tpid)},`
       return `push_vlan(${tpid}${formatVlanTci(action.tci, 0xffff, false)})`
@@ -155,6 +173,11 @@ const parseSet: Parser = (token) => {
   return { type: 'set', header, words }
 }
 
+const parsePort = (token: OdpToken, options: OdpParseOptions): number => {
+  const text = token.body ?? ''
+  return (/^\d+$/.test(text) ? undefined : options.portByName?.(text)) ?? integer(token, text, 0xffffffff, 'a port')
+}
+
 const RECIRC = { bit: 0, bits: 32 }
 
 const PARSERS: Readonly<Record<string, Parser>> = {
@@ -166,6 +189,11 @@ const PARSERS: Readonly<Record<string, Parser>> = {
   recirc: (token) => ({ type: 'recirc', id: integer(token, token.body, Number(fullMask(RECIRC)), 'a number') }),
   clone: (token, options) => ({ type: 'clone', actions: parseList(token.inside(), options) }),
   trunc: (token) => ({ type: 'trunc', maxLen: integer(token, token.body, 0xffffffff, 'a length') }),
+  tnl_pop: (token, options) => ({ type: 'tnl_pop', port: parsePort(token, options) }),
+  reenter: (token, options) => ({ type: 'reenter', port: parsePort(token, options) }),
+  tnl_push: (token) => {
+    throw fail(token, 'encap entries come from tunnel ports alone', 'output to a tunnel port in an OpenFlow rule')
+  },
   drop: (token) => {
     if (token.body === undefined) throw fail(token, 'it has company', 'drop as the only action, or drop(REASON)')
     return { type: 'drop', reason: token.body }

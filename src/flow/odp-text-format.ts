@@ -1,4 +1,5 @@
 /** Prints datapath matches and headers as `ovs-appctl dpctl/dump-flows [-m]` does. Control path only. */
+import type { EncapEntry } from './encap.ts'
 import type { FieldBits } from './fields.ts'
 import { fullMask, getField } from './fields.ts'
 import * as K from './key.ts'
@@ -20,6 +21,8 @@ import { hex, hex4 } from './text-values.ts'
 export interface OdpFormatOptions {
   /** Names ports; without it, or where it returns undefined, they are numbers. */
   readonly portName?: (port: number) => string | undefined
+  /** Content of encap entries, for `tnl_push`; without it, or where it returns undefined, the entry's number is printed. */
+  readonly encap?: (entry: number) => EncapEntry | undefined
   /** As `-m`: fields that are not matched, too, with a mask of zero. */
   readonly verbose?: boolean
 }

@@ -8,6 +8,7 @@ import {
   parseOdpActions,
   parseOdpMatch,
 } from '../../../src/flow/odp-text.ts'
+import { entryOf } from '../../unit/flow/tunnel-kit.ts'
 import { DummyOvs, hasVswitchd } from './dummy-ovs.ts'
 
 /** Our frames are all Ethernet; OVS says so in each flow, and leaves `eth()` out where it did. */
@@ -99,6 +100,8 @@ set(nd(target=fe80::1,sll=00:00:00:00:00:01))
 set(skb_mark(0x5)),set(skb_mark(0x5/0xf)),set(skb_priority(0))
 set(mpls(label=5,tc=1,ttl=64,bos=1))
 set(mpls(label=5/0xff,tc=1/0,ttl=64/0,bos=1/0))
+tnl_pop(4)
+tnl_pop(4),2
 `
   .trim()
   .split('\n')
@@ -133,6 +136,30 @@ describe.skipIf(!hasDpctl)('datapath actions, next to ovs-dpctl parse-actions', 
     )
     expect({ ok: true, text: ours }).toEqual(theirs)
     expect(dpctlActions(ours)).toEqual({ ok: true, text: ours })
+  })
+
+  test.each([4, 6] as const)('an encap entry is written as OVS writes one, over IPv%i', (version) => {
+    for (const csum of [false, true]) {
+      const outer = { version, vni: 0x1c7, dstPort: 4789, tos: csum ? 4 : 0, ttl: 63, df: csum, csum }
+      const text = formatOdpActions(
+        [
+          { type: 'tnl_push', entry: 3 },
+          { type: 'output', port: 9 },
+        ],
+        {
+          encap: (id) =>
+            entryOf(outer, {
+              id,
+              actions: [
+                { type: 'output', port: 7 },
+                { type: 'output', port: 8 },
+              ],
+            }),
+        },
+      )
+      expect(text).toMatch(/^clone\(tnl_push\(.*,out_port\(2\)\),7,8\),9$/)
+      expect(dpctlActions(text)).toEqual({ ok: true, text })
+    }
   })
 
   test.each(BAD_ACTIONS)('refused by both: %s', (text) => {

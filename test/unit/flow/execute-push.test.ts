@@ -40,7 +40,7 @@ import {
   META_WORDS,
   SMALL_SIZE,
 } from '../../../src/packet/slot.ts'
-import { build, type FrameFields } from '../../pipeline/tiers/frames.ts'
+import { build, type FrameFields, sum } from '../../pipeline/tiers/frames.ts'
 import { build as buildSuper, shapes } from '../native/super-frame.ts'
 import { Bench, be16At, completed, entryOf, OUTER, type Outer, wrap } from './tunnel-kit.ts'
 
@@ -178,6 +178,47 @@ describe('push', () => {
     expect(Math.max(...buckets)).toBeLessThan(320)
   })
 
+  it('takes no ports from a fragment of IPv6 either', () => {
+    const portOf = (src: number, header: number): number => {
+      const inner = [
+        ...build({ ...ETH, ip6: { src: 'fd01::1', dst: 'fd01::2' }, udp: { src, dst: 5 }, payload: [1, 2] }),
+      ]
+      // A destination-options or fragment header of eight bytes, the first fragment of more.
+      const frame = [
+        ...inner.slice(0, 54),
+        17,
+        0,
+        header === 44 ? 0 : 1,
+        header === 44 ? 1 : 4,
+        0,
+        0,
+        0,
+        0,
+        ...inner.slice(54),
+      ]
+      frame[20] = header
+      frame[19] = 18
+      return choices(OUTER, new Bench().put(entryOf(OUTER)).run(frame, PUSH)[0]!.data).port
+    }
+    expect(portOf(1, 60)).not.toBe(portOf(2, 60))
+    expect(portOf(1, 44)).toBe(portOf(2, 44))
+  })
+
+  it('completes a partial checksum that starts at an odd byte, for the outer one cannot be made from it', () => {
+    const outer = { ...OUTER, csum: true }
+    const inner = [...build({ ...ETH, type: 0x88b5, payload: Array.from({ length: 31 }, (_, i) => i * 7) })]
+    const [fate] = new Bench().put(entryOf(outer)).run(inner, PUSH, {
+      [M_VFLAGS]: 1,
+      [M_CSUM_START]: 17,
+      [M_CSUM_OFF]: 2,
+    })
+    const sums = [...inner]
+    const value = ~sum(inner.slice(17)) & 0xffff
+    sums[19] = value >> 8
+    sums[20] = value & 255
+    expect(completed(fate!)).toEqual(wrap(outer, sums, choices(outer, fate!.data).port))
+  })
+
   it('clears tunnel metadata; mark and port stay', () => {
     const bench = new Bench().put(entryOf(OUTER))
     const words = { [M_TUN_ID + 1]: 5, [M_TUN_META]: 6, [M_TUN_SRC + 3]: 7, [M_MARK]: 8, [M_PORT]: 9 }
@@ -239,6 +280,7 @@ describe('push of super-frames', () => {
         const words = vnet(noPartial ? { ...facts, flags: 0, csumStart: 0, csumOff: 0 } : facts, headers)
         const [fate] = bench.run(frame, PUSH, words)
         expect(fate).toMatchObject({ what: 'out', value: 7 })
+        expect(fate!.meta[M_VFLAGS]).toBe(outer.csum ? 9 : 1)
         expect(fate!.meta[M_HDR_LEN]).toBe(headers + (outer.version === 4 ? 50 : 70) + (tagged ? 4 : 0))
         const again = bench.load(fate!.data)
         bench.arena.meta.set(fate!.meta.slice(M_VFLAGS, M_INNER_NH + 1), again * META_WORDS + M_VFLAGS)

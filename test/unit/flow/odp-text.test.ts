@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { EncapEntry } from '../../../src/flow/encap.ts'
 import { K_DP_WORDS, type Match } from '../../../src/flow/key.ts'
 import type { OdpAction, SetHeader, SetWord } from '../../../src/flow/odp.ts'
 import {
@@ -13,6 +14,7 @@ import {
 } from '../../../src/flow/odp-text.ts'
 import { HEADERS, type HeaderPart } from '../../../src/flow/odp-text-headers.ts'
 import { anyBits, dpMatch } from './match-arbitrary.ts'
+import { entryOf, OUTER, type Outer } from './tunnel-kit.ts'
 
 const words = (match: Match): SetWord[] =>
   Array.from({ length: K_DP_WORDS }, (_, word) => ({ word, value: match.key[word]!, mask: match.mask[word]! })).filter(
@@ -174,6 +176,40 @@ test('ports by name', () => {
   ])
   expect(formatOdpMatch(parseOdpMatch('in_port(vf0.rep@nic),eth()', { portByName }))).toBe('in_port(7),eth()')
   expect(() => parseOdpActions('nosuch')).toThrow("unknown action 'nosuch'")
+})
+
+test('tunnels: what is not ready says why; what cannot be written is refused by name', () => {
+  const portName = (port: number): string | undefined => ({ 2: 'br-phy', 4: 'vxlan_sys_4789', 7: 'p0' })[port]
+  const print = (more: Partial<EncapEntry>, outer: Partial<Outer> = {}): string =>
+    formatOdpActions([{ type: 'tnl_push', entry: 3 }], {
+      portName,
+      encap: (id) => (id === 3 ? entryOf({ ...OUTER, ...outer }, more) : undefined),
+    })
+  expect(print({})).toBe(
+    'clone(tnl_push(tnl_port(vxlan_sys_4789),header(size=50,type=4,eth(dst=02:aa:00:00:00:02,src=02:aa:00:00:00:01,dl_type=0x0800),' +
+      'ipv4(src=192.168.0.1,dst=192.168.0.2,proto=17,tos=0,ttl=64,frag=0x4000),udp(src=0,dst=4789,csum=0x0),' +
+      'vxlan(flags=0x8000000,vni=0x123456)),out_port(br-phy)),p0)',
+  )
+  expect(print({ reason: 'underlay-ambiguous', actions: [{ type: 'reenter', port: 2 }] })).toMatch(
+    /out_port\(br-phy\)\),reenter\(br-phy\)\)$/,
+  )
+  expect(print({ state: 'pending', reason: 'neighbour-pending', actions: [] })).toBe(
+    'tnl_push(tnl_port(vxlan_sys_4789),ipv4(dst=192.168.0.2),vxlan(vni=0x123456),pending(neighbour-pending))',
+  )
+  expect(print({ state: 'drop', reason: 'no-route', actions: [] }, { version: 6, vni: 5 })).toBe(
+    'tnl_push(tnl_port(vxlan_sys_4789),ipv6(dst=fd00::2),vxlan(vni=0x5),drop(no-route))',
+  )
+  expect(formatOdpActions([{ type: 'tnl_push', entry: 9 }])).toBe('tnl_push(entry(9))')
+
+  const portByName = (name: string): number | undefined => (name === 'br-phy' ? 2 : undefined)
+  const list = [
+    { type: 'tnl_pop', port: 4 },
+    { type: 'reenter', port: 2 },
+  ] as const
+  expect(parseOdpActions('tnl_pop(4),reenter(br-phy)', { portByName })).toEqual(list)
+  expect(parseOdpActions(formatOdpActions(list))).toEqual(list)
+  expect(() => parseOdpActions('tnl_pop(nosuch)', { portByName })).toThrow("tnl_pop: 'nosuch' is not a port")
+  expect(() => parseOdpActions(print({}))).toThrow('tnl_push: encap entries come from tunnel ports alone')
 })
 
 test('TCP flags as letters', () => {
