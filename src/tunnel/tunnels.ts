@@ -28,7 +28,7 @@ import type { NeighbourSource } from './neighbour-source.ts'
 import { OwnAddresses } from './own-addresses.ts'
 import type { RouteSource } from './route-source.ts'
 import type { TunnelPortNumbers } from './tunnel-ports.ts'
-import { Watches } from './watches.ts'
+import { type Watch, Watches } from './watches.ts'
 import { bytesKey } from './way.ts'
 import { macText } from './way-look.ts'
 import { type Way, Ways } from './ways.ts'
@@ -72,6 +72,8 @@ export class Tunnels implements TunnelLayer, TunnelView {
   /** Internal ports as they were when last heard of, to say what has changed. */
   readonly #portFacts = new Map<number, PortFacts>()
   readonly #movedOutside = new Set<Way>()
+  /** Of the piece of work under way: told of at its end, when all of their ways have been looked along. */
+  readonly #movedWatches = new Set<Watch>()
   #piece = 0
   #examined = 0
   #moved = 0
@@ -268,11 +270,14 @@ export class Tunnels implements TunnelLayer, TunnelView {
   #begin(cause: TunnelCause): void {
     this.#piece++
     this.#examined = 0
+    this.#movedWatches.clear()
     this.#tell((observer) => observer.begin(cause))
   }
 
   #end(cause: TunnelCause): void {
     const examined = this.#examined
+    this.#moved += this.#movedWatches.size
+    for (const { peer, local } of this.#movedWatches) this.#tell((observer) => observer.moved(peer, local))
     this.#tell((observer) => observer.end(cause, examined))
   }
 
@@ -285,24 +290,19 @@ export class Tunnels implements TunnelLayer, TunnelView {
     const { watches } = this.#ways.examine(way, false)
     const rest = this.#entries.follow(way)
     if (!watches || way.watches.size === 0) return rest
-    if (rest) return this.#tellAfter(rest, way)
-    this.#tellMoved(way)
+    if (rest) return this.#movedAfter(rest, way)
+    this.#wayMoved(way)
     return undefined
   }
 
   /** Tier 2 has an entry before anybody acts on it. */
-  *#tellAfter(rest: Iterator<void, void>, way: Way): Generator<void, void> {
+  *#movedAfter(rest: Iterator<void, void>, way: Way): Generator<void, void> {
     while (!rest.next().done) yield
-    this.#tellMoved(way)
+    this.#wayMoved(way)
   }
 
-  #tellMoved(way: Way): void {
-    for (const watch of way.watches) {
-      if (watch.moved === this.#piece) continue
-      watch.moved = this.#piece
-      this.#moved++
-      this.#tell((observer) => observer.moved(watch.peer, watch.local))
-    }
+  #wayMoved(way: Way): void {
+    for (const watch of way.watches) this.#movedWatches.add(watch)
   }
 
   #drain(way: Way): void {
@@ -325,7 +325,7 @@ export class Tunnels implements TunnelLayer, TunnelView {
       this.#begin(cause)
       for (const one of ways) {
         this.#examined += one.watches.size
-        this.#tellMoved(one)
+        this.#wayMoved(one)
       }
       this.#end(cause)
     })

@@ -18,9 +18,8 @@ export interface Watch {
   /** Those who watch. */
   count: number
   readonly ways: Set<Way>
-  /** Last piece of work in which it was looked at, and in which it was told of. */
+  /** Last piece of work in which it was looked at. */
   examined: number
-  moved: number
 }
 
 export interface WatchesParts {
@@ -56,7 +55,7 @@ export class Watches {
     const key = keyOf(peer, local)
     let watch = this.#watches.get(key)
     if (!watch) {
-      watch = { key, peer, local, count: 0, ways: new Set(), examined: -1, moved: -1 }
+      watch = { key, peer, local, count: 0, ways: new Set(), examined: -1 }
       this.#watches.set(key, watch)
       this.#add(watch, specOf(peer, local, VXLAN_PORT))
     }
@@ -79,8 +78,13 @@ export class Watches {
   /** TunnelView.ingress. Of a peer that is not watched it is looked up each time. */
   ingress(peer: Uint8Array, local: Uint8Array, dstPort: number): IngressResult {
     const spec = specOf(peer, local, dstPort)
-    const watch = this.#watches.get(keyOf(peer, local)) ?? this.#watches.get(keyOf(peer, undefined))
-    return ingressOf(spec, local, watch ? this.#add(watch, spec).look : this.#parts.ways.peek(spec))
+    let way: Way | undefined
+    // Both who watch it from this address and who do from any hear of it.
+    for (const from of [local, undefined]) {
+      const watch = this.#watches.get(keyOf(peer, from))
+      if (watch) way = this.#add(watch, spec)
+    }
+    return ingressOf(spec, local, way?.look ?? this.#parts.ways.peek(spec))
   }
 
   #add(watch: Watch, spec: WaySpec): Way {
@@ -140,6 +144,6 @@ const ingressOf = (spec: WaySpec, local: Uint8Array, { answer, hops, chosen, out
   }
   // One that is not known yet may turn out to be on another NIC; one that fails sends nothing.
   if (waits) return waits
-  if (members.length > 0) return { type: 'found', members }
+  if (members.length > 0) return { type: 'found', members: members.sort((a, b) => a.port - b.port) }
   return fails ?? none('no-route', outcome.detail)
 }
