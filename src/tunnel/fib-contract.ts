@@ -71,7 +71,7 @@ export type NoRoute = 'no-route' | 'unreachable' | 'blackhole' | 'prohibit' | 'n
 
 /** Where answers may be different now. */
 export type FibChange =
-  /** Whatever lies under the prefix. */
+  /** Whatever lies under the prefix, as destination or as the source that a query names. */
   | { readonly kind: 'route'; readonly family: 4 | 6; readonly bytes: Uint8Array; readonly length: number }
   /** Rules have no prefix: everything. */
   | { readonly kind: 'rules' }
@@ -91,7 +91,11 @@ export const concerns = (change: FibChange, query: FibQuery, answer: FibResult):
   const family = query.dst.length === 4 ? 4 : 6
   switch (change.kind) {
     case 'route':
-      return change.family === family && covers(change.bytes, change.length, query.dst)
+      return (
+        change.family === family &&
+        (covers(change.bytes, change.length, query.dst) ||
+          (query.src !== undefined && covers(change.bytes, change.length, query.src)))
+      )
     case 'link':
       return (
         query.oif === change.ifindex ||

@@ -18,9 +18,9 @@ export const inIpv4Table = (state: FibState, table: number, query: FibQuery): Ta
       if (passed && sameBytes(passed, route.dst)) break
       if (!suits(route, query)) continue
       if (route.type === 'throw') return undefined
-      if (REFUSALS.has(route.type)) return { refusal: route.type as NoRoute, length: route.length }
+      if (REFUSALS.has(route.type)) return { refusal: route.type as NoRoute }
       const hops = hopsOf(state, route)
-      if (hops === 'blackhole') return { refusal: 'blackhole', length: route.length }
+      if (hops === 'blackhole') return { refusal: 'blackhole' }
       const usable = hops.filter((hop) => alive(state, route, hop) && (query.oif ?? hop.oif) === hop.oif)
       if (usable.length === 0) {
         // The kernel keeps prefixes that begin alike together, and an object that does not fit makes it pass by all the shorter ones of them.

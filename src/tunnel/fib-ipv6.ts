@@ -72,8 +72,8 @@ const select = (
     if (!match) continue
     const { route } = match
     if (route.type === 'throw') return 'throw'
-    if (match.blackhole) return { refusal: 'blackhole', length: route.length }
-    if (REFUSALS.has(route.type)) return { refusal: route.type as NoRoute, length: route.length }
+    if (match.blackhole) return { refusal: 'blackhole' }
+    if (REFUSALS.has(route.type)) return { refusal: route.type as NoRoute }
     return { route, ways: waysOf(state, leaf, match, demands, query) }
   }
   return undefined

@@ -56,11 +56,8 @@ const byRules = (state: FibState, version: 4 | 6, query: FibQuery): Taken | NoRo
     if (rule.action !== 'table') return rule.action
     const outcome = inTable(state, rule.table, query)
     if (outcome === undefined) continue
-    if ('refusal' in outcome) {
-      // IPv6 holds even a refusal back; IPv4 only what leads somewhere.
-      if (version === 6 && outcome.length <= rule.suppressLength) continue
-      return outcome.refusal
-    }
+    // Only what leads somewhere is held back.
+    if ('refusal' in outcome) return outcome.refusal
     if (outcome.route.length <= rule.suppressLength) continue
     return outcome
   }

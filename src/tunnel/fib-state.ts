@@ -40,8 +40,6 @@ export interface Taken {
 
 export interface Refusal {
   readonly refusal: NoRoute
-  /** Of the route that refuses. */
-  readonly length: number
 }
 
 export const REFUSALS: ReadonlySet<RouteType> = new Set(['blackhole', 'unreachable', 'prohibit'])
