@@ -16,12 +16,15 @@ import { loadProfile } from './eswitch/profile-file.ts'
 import { eswitchWorkers } from './eswitch/spawn.ts'
 import type { Clock } from './lib/clock.ts'
 import { Counters } from './lib/counters.ts'
+import { errorText } from './lib/errors.ts'
 import type { Log } from './lib/log.ts'
 import { eventLoopScheduler } from './lib/scheduler.ts'
 import { VERSION } from './lib/version.ts'
+import { native } from './native/binding.ts'
 import type { Namespace } from './netlink/namespace.ts'
 import { OffloadModule } from './offload/module.ts'
 import { Ofproto } from './ofproto/ofproto.ts'
+import { TunnelMtu } from './ofproto/tunnel-mtu.ts'
 import { Udpif } from './ofproto/udpif.ts'
 import { BridgeSet, type Outcome } from './switch/bridges.ts'
 import { DropTotals, registerCoverage } from './switch/coverage.ts'
@@ -38,6 +41,7 @@ import {
 import { portReplies } from './switch/port-replies.ts'
 import { PortTable, type SwitchPort } from './switch/ports.ts'
 import { generateSwitchId } from './switch/switch-id.ts'
+import { registerTunnelCoverage } from './switch/tunnel-coverage.ts'
 import { Underlay } from './switch/underlay.ts'
 
 /** Why a switch whose datapath worker ended by itself stops. */
@@ -75,6 +79,7 @@ export class Switch {
   readonly #bridges: BridgeSet
   readonly #coverage: Counters
   readonly #drops: DropTotals
+  readonly #tunnelMtu: TunnelMtu
   #control: UnixctlServer | undefined
   /** There since the first tunnel port. */
   #underlay: Underlay | undefined
@@ -112,6 +117,15 @@ export class Switch {
       () => this.#ports.highest,
     )
     registerCoverage(this.#coverage, client, this.#udpif, this.#drops)
+    const { bytes, meta } = client.arena
+    this.#tunnelMtu = new TunnelMtu({
+      ofproto: this.#ofproto,
+      dpif: this.#offload,
+      clock,
+      segment: (slot, out, lengths) => native.segment(bytes, meta, slot, out, lengths),
+      onError: (error) => this.#log.warnLimited('a packet too big for a tunnel', { error: errorText(error) }),
+    })
+    registerTunnelCoverage(this.#coverage, this.#tunnelMtu, () => this.#underlay)
   }
 
   /** Resolves when the switch forwards and its control socket answers. Rejects with one clear Error; then nothing is left of it. */
@@ -137,6 +151,7 @@ export class Switch {
 
   async #start(config: Config): Promise<void> {
     this.#udpif.start()
+    this.#tunnelMtu.start()
     const { failures } = await this.#apply(config)
     if (failures.length > 0) throw new Error(failures.join('; '))
     const registry = new VerbRegistry()

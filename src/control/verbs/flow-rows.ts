@@ -13,8 +13,11 @@ export interface FlowTextOptions {
   readonly layers?: boolean
 }
 
-const portNames = (view: SwitchView, names: boolean | undefined) =>
-  names ? { portName: (no: number) => view.dpif.port(no)?.name } : {}
+/** Encap entries are written out. */
+const portNames = (view: SwitchView, names: boolean | undefined) => ({
+  encap: (id: number) => view.ofproto.tunnels.layer?.entry(id),
+  ...(names ? { portName: (no: number) => view.dpif.port(no)?.name } : {}),
+})
 
 export const flowReply = (view: SwitchView, flow: DpFlow, verdict: Verdict, options: FlowTextOptions): FlowReply => {
   const stats: FlowStats = { packets: 0, bytes: 0, used: 0, tcpFlags: 0 }

@@ -56,7 +56,10 @@ export const registerOffloadVerbs = (registry: VerbRegistry, view: SwitchView): 
     const peers = given === undefined ? undefined : parsePeers(given)
     const ufid = peers ? undefined : given?.replace(/^ufid:/, '')
     const under = peers && flowsOfPeers(view, peers.bytes, peers.length)
-    const names = { portName: (no: number) => view.dpif.port(no)?.name }
+    const names = {
+      portName: (no: number) => view.dpif.port(no)?.name,
+      encap: (id: number) => view.ofproto.tunnels.layer?.entry(id),
+    }
     const found = [...view.offload.list()].filter(
       ({ flow }) => (under?.has(flow.id) ?? true) && (ufid === undefined || flow.ufid.startsWith(ufid)),
     )
