@@ -10,8 +10,10 @@ import {
   M_GSO_SIZE,
   M_GSO_TYPE,
   M_HDR_LEN,
+  M_INNER_NH,
   M_LEN,
   M_OFF,
+  M_OUTER_TH,
   M_PORT,
   M_VFLAGS,
   META_WORDS,
@@ -29,6 +31,9 @@ export interface VnetFacts {
   hdrLen: number
   csumStart: number
   csumOff: number
+  /** Of super-frames inside of UDP tunnels (M_OUTER_TH, M_INNER_NH). */
+  outerTh: number
+  innerNh: number
 }
 
 export interface MemoryFrame {
@@ -36,7 +41,16 @@ export interface MemoryFrame {
   readonly vnet: VnetFacts
 }
 
-const NO_VNET: VnetFacts = { vflags: 0, gsoType: 0, gsoSize: 0, hdrLen: 0, csumStart: 0, csumOff: 0 }
+const NO_VNET: VnetFacts = {
+  vflags: 0,
+  gsoType: 0,
+  gsoSize: 0,
+  hdrLen: 0,
+  csumStart: 0,
+  csumOff: 0,
+  outerTh: 0,
+  innerNh: 0,
+}
 
 const OVERSIZE = dropIndex('rx-oversize')
 const NO_SLOT = dropIndex('rx-no-slot')
@@ -112,7 +126,9 @@ export class MemoryPort implements Port {
     meta[m + M_HDR_LEN] = vnet.hdrLen
     meta[m + M_CSUM_START] = vnet.csumStart
     meta[m + M_CSUM_OFF] = vnet.csumOff
-    meta.fill(0, m + M_FIRST_PIPE - 2, m + META_WORDS)
+    meta[m + M_OUTER_TH] = vnet.outerTh
+    meta[m + M_INNER_NH] = vnet.innerNh
+    meta.fill(0, m + M_FIRST_PIPE, m + META_WORDS)
   }
 
   tx(slots: Int32Array, from: number, n: number): void {
@@ -134,6 +150,8 @@ export class MemoryPort implements Port {
           hdrLen: meta[m + M_HDR_LEN]!,
           csumStart: meta[m + M_CSUM_START]!,
           csumOff: meta[m + M_CSUM_OFF]!,
+          outerTh: meta[m + M_OUTER_TH]!,
+          innerNh: meta[m + M_INNER_NH]!,
         },
       })
       countFrame(this.#stats, this.#no, PS_TX_PACKETS, PS_TX_FRAMES, bytes, meta, slot)
