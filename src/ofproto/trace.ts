@@ -104,10 +104,12 @@ const megaflow = (key: Int32Array, inPort: Port, { wc }: XlateResult): Match => 
   return { key: masked, mask }
 }
 
-/** Traces a packet with this key; `key`'s K_IN_PORT is not used. `names`: how the datapath's actions are printed. */
-export const trace = (key: Int32Array, inPort: Port, verdict?: TraceVerdict, names: OdpActionNames = {}): string => {
+/** Traces a packet with this key; `key`'s K_IN_PORT is not used. */
+export const trace = (key: Int32Array, inPort: Port, verdict?: TraceVerdict): string => {
+  const { tunnels } = inPort.bridge
+  const names: OdpActionNames = { encap: (entry) => tunnels.layer?.entry(entry) }
   const packet = key.slice()
-  packet[K_IN_PORT] = inPort.bridge.tunnels.ingress(inPort)
+  packet[K_IN_PORT] = tunnels.ingress(inPort)
   const tree = new TraceTree()
   const result = translate({ key: packet, inPort, learn: false, used: 0, reporter: tree })
   const initial = asPipelineKey(packet, inPort)

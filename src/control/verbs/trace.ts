@@ -15,7 +15,10 @@ export const registerTraceVerbs = (registry: VerbRegistry, view: SwitchView): vo
       sentence = explain(view.offload.wouldOffload(flow.match, flow.actions), { would: true })
       return `Offload: ${sentence}`
     })
-    const names = { portName: (no: number) => view.dpif.port(no)?.name }
+    const names = {
+      portName: (no: number) => view.dpif.port(no)?.name,
+      encap: (entry: number) => view.ofproto.tunnels.layer?.entry(entry),
+    }
     return {
       text: `${text}\n`,
       json: {

@@ -3,6 +3,7 @@ import { parseFlow } from '../../../src/flow/ofp-text.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import type { Bridge } from '../../../src/ofproto/bridge.ts'
 import { Ofproto } from '../../../src/ofproto/ofproto.ts'
+import { parseTraceArgs, trace } from '../../../src/ofproto/trace.ts'
 import type { TunnelConfig } from '../../../src/tunnel/contract.ts'
 import { FakeTunnelLayer, ip, tunnelConfig } from '../../pipeline/ofproto/fake-tunnels.ts'
 import { addPorts, TCP, translated } from './translate-kit.ts'
@@ -273,5 +274,43 @@ describe('tunnel ports', () => {
     bridge.setPortMac('br0', 5)
     versions.push(ofproto.version)
     expect(new Set(versions).size).toBe(3)
+  })
+})
+
+describe('ofproto/trace', () => {
+  const traced = ({ ofproto }: World, ...args: string[]): string => {
+    const { key, inPort } = parseTraceArgs(ofproto, args)
+    return trace(key, inPort)
+  }
+
+  it('writes out the header that an output to a tunnel puts on, and asks for no next hop', () => {
+    const made = world(['actions=output:9'])
+    const text = traced(made, 'br0', `in_port=1,${TCP}`)
+    expect(text).toContain(' -> output to native tunnel\n')
+    expect(text).toContain(' -> encap entry 0 is valid: as told\n')
+    expect(text).toMatch(/Datapath actions: clone\(tnl_push\(tnl_port\(50\),header\(.*\),out_port\(1\)\),900\)$/)
+    expect(made.layer.resolved).toEqual([])
+  })
+
+  it("takes a tunnel port's packet by the port, whose options say what is not given", () => {
+    const made = world(['tun_id=100,tun_src=192.168.0.2,actions=output:2'])
+    const text = traced(made, 'br0', `in_port=vx0,${TCP}`)
+    expect(text).toContain('Flow: tcp,')
+    expect(text).toContain('tun_id=0x64')
+    expect(text).toContain('tun_src=192.168.0.2')
+    expect(text).toContain('Datapath actions: 12')
+  })
+
+  it("takes one by the datapath's port and its metadata", () => {
+    const made = world(['actions=output:2'])
+    const flow = (vni: number) =>
+      `tunnel(tun_id=0x${vni.toString(16)},src=192.168.0.2,dst=192.168.0.1,flags(key)),in_port(50),eth(),eth_type(0x1234)`
+    expect(traced(made, flow(100))).toMatch(/in_port=9,.*Datapath actions: 12$/s)
+    expect(() => traced(made, flow(101))).toThrow('drop(unknown-vni)')
+  })
+
+  it('says why nothing goes into a tunnel', () => {
+    const made = world(['actions=output:9'], tunnelConfig('flow'))
+    expect(traced(made, 'br0', `in_port=1,${TCP}`)).toContain(' >> tun_dst is not set, skipping output to the tunnel\n')
   })
 })
