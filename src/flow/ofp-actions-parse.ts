@@ -260,10 +260,12 @@ const parseDecTtl: ActionParser = (clause) => {
   return { type: 'dec_ttl' }
 }
 
-/** The older way to write set_field to tun_id; printed as that. */
+/** A number of more than 32 bits needs set_tunnel64, and is printed so. */
 const parseSetTunnel: ActionParser = (clause, names) => {
   const field = fieldNamed('tun_id')
-  return { type: 'set_field', field, value: exactValue(clause, field, clause.value, names), mask: fullMask(field) }
+  const value = exactValue(clause, field, clause.value, names)
+  const wide = clause.key.toLowerCase() === 'set_tunnel64' || value > 0xffffffffn
+  return { type: 'mod', name: wide ? 'set_tunnel64' : 'set_tunnel', field, value }
 }
 
 /** Known to OVS and not built here: refused by name, so that nobody looks for a typing error. */

@@ -169,9 +169,9 @@ describe('kinds of commands', () => {
   })
 })
 
-test('set_tunnel is another spelling of set_field', () => {
-  expect(formatActions(parseActions('set_tunnel:5,set_tunnel64:0x100000000'))).toBe(
-    'set_field:0x5->tun_id,set_field:0x100000000->tun_id',
+test('set_tunnel keeps its spelling, unless the number is too wide for it', () => {
+  expect(formatActions(parseActions('set_tunnel:5,set_tunnel64:6,set_tunnel:0x100000000'))).toBe(
+    'set_tunnel:0x5,set_tunnel64:0x6,set_tunnel64:0x100000000',
   )
 })
 
