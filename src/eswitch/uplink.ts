@@ -34,6 +34,9 @@ export class Uplink {
   readonly #signal: () => void
   /** Own slots that are up or have their place there, by port number: small, big. */
   readonly #away = new Int32Array(MAX_PORTS * 2)
+  /** By own slot, from the first one: the port for which it is up. M_PORT is not that any more when the slot is back: it may have come out of a tunnel there. */
+  readonly #portOf: Int32Array
+  readonly #first: number
   #awaySmall = 0
   #awayBig = 0
   #wrote = false
@@ -45,6 +48,9 @@ export class Uplink {
     this.#pool = pool
     this.#meta = pool.arena.meta
     this.#signal = signal
+    const { small, big } = pool.arena
+    this.#portOf = new Int32Array(small + big)
+    this.#first = pool.owner * (small + big)
   }
 
   /** Sends an own slot up as a miss of its port (M_PORT). False when that one's share is used up; the slot stays the caller's. */
@@ -56,7 +62,9 @@ export class Uplink {
 
   /** Counts an own slot as one that is up, for `reserved` or `cancel` later. False when the share of its port is used up. */
   reserve(slot: number): boolean {
-    if (this.#share(this.#meta[slot * META_WORDS + M_PORT]!, this.#isBig(slot)) === 0) return false
+    const port = this.#meta[slot * META_WORDS + M_PORT]!
+    if (this.#share(port, this.#isBig(slot)) === 0) return false
+    this.#portOf[slot - this.#first] = port
     this.#count(slot, 1)
     return true
   }
@@ -146,7 +154,7 @@ export class Uplink {
     const wide = this.#isBig(slot)
     if (wide) this.#awayBig += n
     else this.#awaySmall += n
-    const at = this.#meta[slot * META_WORDS + M_PORT]! * 2 + (wide ? 1 : 0)
+    const at = this.#portOf[slot - this.#first]! * 2 + (wide ? 1 : 0)
     this.#away[at] = this.#away[at]! + n
   }
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Uplink } from '../../../src/eswitch/uplink.ts'
-import { createRingMemory } from '../../../src/lib/ring.ts'
+import { createRingMemory, RingProducer } from '../../../src/lib/ring.ts'
 import { createArena, M_PORT, META_WORDS, SlotPool } from '../../../src/packet/slot.ts'
-import { linkRingWords } from '../../../src/port/link.ts'
+import { DOWN_RETURN, LINK_RECORD, linkRingWords } from '../../../src/port/link.ts'
 
 const PORTS = 4
 const SMALL_LEN = 60
@@ -13,13 +13,24 @@ const open = (small: number, big: number) => {
   const arena = createArena(1, small, big)
   const pool = new SlotPool(arena, 0)
   const words = linkRingWords(arena)
-  const uplink = new Uplink(createRingMemory(words), createRingMemory(words), pool, () => {})
+  const down = createRingMemory(words)
+  const uplink = new Uplink(createRingMemory(words), down, pool, () => {})
   const take = (port: number, len: number): number => {
     const slot = pool.take(len)
     if (slot >= 0) arena.meta[slot * META_WORDS + M_PORT] = port
     return slot
   }
-  return { uplink, pool, take }
+  /** The datapath gives a slot back; meanwhile its packet came out of a tunnel, whose port it has now. */
+  const datapath = new RingProducer(down)
+  const back = (slot: number, port: number): void => {
+    arena.meta[slot * META_WORDS + M_PORT] = port
+    const at = datapath.reserve(LINK_RECORD)
+    datapath.words[at] = DOWN_RETURN
+    datapath.words[at + 1] = slot
+    datapath.publish()
+    uplink.drain({ frameDown: () => undefined, markerDown: () => undefined })
+  }
+  return { uplink, pool, take, back }
 }
 
 describe('room on the way up', () => {
@@ -79,5 +90,15 @@ describe('room on the way up', () => {
     expect(uplink.room(0)).toBe(16)
     for (let i = 0; i < 10; i++) uplink.frame(take(0, BIG_LEN))
     expect(uplink.room(0)).toBe(6)
+  })
+
+  it('is that of the port by which a frame came, also when it is back from there with another one', () => {
+    const { uplink, take, back } = open(64, 64)
+    for (let i = 0; i < 100; i++) {
+      const slot = take(0, SMALL_LEN)
+      expect(uplink.frame(slot)).toBe(true)
+      back(slot, 3)
+    }
+    expect([uplink.room(0), uplink.room(3)]).toEqual([16, 16])
   })
 })
