@@ -5,6 +5,7 @@ import { K_VLAN0 } from '../../src/flow/key.ts'
 import type { OdpAction } from '../../src/flow/odp.ts'
 import { flowMatch, output, portMatch } from '../pipeline/tiers/flows.ts'
 import { build, numbered } from '../pipeline/tiers/frames.ts'
+import { entry, HEADERS, innerMatch, outerMatch, pop, push, wrapped } from '../pipeline/tiers/tunnels.ts'
 
 /** An eswitch with ports 1, 2 and 3, room for 4 rules, and the hands of a test on it. */
 export interface EswitchSubject {
@@ -172,6 +173,107 @@ export const eswitchCompliance = (name: string, open: () => Promise<EswitchSubje
       const match = portMatch(1)
       match.mask[1] = 0
       expect(() => put(1, match)).toThrow(/in_port/)
+    })
+
+    it('takes any number as the id of a rule', async () => {
+      for (const id of [2 ** 40, 2 ** 40 + 1]) expect(put(id, flowMatch(1, id - 2 ** 40))).toBe('ok')
+      await s.settle()
+      await s.send(1, numbered(1, 0))
+      expect([s.eswitch.ruleActive(2 ** 40), s.eswitch.ruleActive(2 ** 40 + 1)]).toEqual([true, true])
+      s.eswitch.ruleStats(2 ** 40 + 1, stats)
+      expect([stats.packets, s.taken(2).length]).toEqual([1, 1])
+      expect([...s.eswitch.ruleIds()].sort()).toEqual([2 ** 40, 2 ** 40 + 1])
+    })
+
+    it('puts the header of an entry in front, which may change', async () => {
+      expect(s.eswitch.encapPut(entry(5, 2))).toBe('ok')
+      put(1, portMatch(1), push(5))
+      await s.settle()
+      const frame = numbered(0, 1)
+      await s.send(1, frame)
+      const out = s.taken(2)
+      expect([out.length, out[0]!.length, out[0]!.subarray(HEADERS)]).toEqual([1, frame.length + HEADERS, frame])
+      expect(s.eswitch.encapPut(entry(5, 3))).toBe('ok')
+      await s.settle()
+      await s.send(1, frame)
+      expect([s.taken(2).length, s.taken(3).length, s.missed()]).toEqual([0, 1, 0])
+      s.eswitch.ruleStats(1, stats)
+      expect([stats.packets, stats.bytes]).toEqual([2, 2 * frame.length])
+    })
+
+    it('leaves to the datapath what an entry is not there for, or too narrow, before it does anything', async () => {
+      const both: OdpAction[] = [...output(3), ...push(5)]
+      put(1, portMatch(1), both)
+      await s.settle()
+      await s.send(1, numbered(0, 0))
+      expect([s.missed(), s.taken(3).length]).toEqual([1, 0])
+      s.eswitch.encapPut(entry(5, 2, { mtu: 82 }))
+      await s.settle()
+      await s.send(1, numbered(0, 0))
+      await s.send(1, numbered(0, 0, { payload: [0, 0, 0, 0, 0] }))
+      expect([s.missed(), s.taken(2).length, s.taken(3).length]).toEqual([1, 1, 1])
+      s.eswitch.encapDel(5)
+      await s.settle()
+      await s.send(1, numbered(0, 0))
+      expect([s.missed(), s.taken(2).length]).toEqual([1, 0])
+      s.eswitch.ruleStats(1, stats)
+      expect(stats.packets).toBe(1)
+    })
+
+    it('takes no entry that is not ready, and loses them with its worker', async () => {
+      expect(s.eswitch.encapPut(entry(5, 2, { state: 'pending' }))).toBe('down')
+      expect(s.eswitch.encapPut(entry(5, 2))).toBe('ok')
+      await s.settle()
+      await s.lose()
+      expect(s.eswitch.encapPut(entry(5, 2))).toBe('down')
+      await s.recover()
+      put(1, portMatch(1), push(5))
+      await s.settle()
+      await s.send(1, numbered(0, 0))
+      expect([s.missed(), s.taken(2).length]).toEqual([1, 0])
+    })
+
+    it('opens packets that a pair of rules matches outside and inside, and counts both', async () => {
+      put(1, outerMatch(1), pop)
+      put(2, innerMatch(1, 0))
+      await s.settle()
+      const frame = wrapped(0, 3)
+      await s.send(1, frame)
+      expect([s.missed(), s.taken(2)]).toEqual([0, [numbered(0, 3)]])
+      const of = (id: number): number[] => {
+        s.eswitch.ruleStats(id, stats)
+        return [stats.packets, stats.bytes]
+      }
+      expect([of(1), of(2)]).toEqual([
+        [1, frame.length],
+        [1, frame.length - HEADERS],
+      ])
+      // Another inner flow; a packet to be written; none of a tunnel; and without one of the two.
+      await s.send(1, wrapped(1, 0))
+      await s.send(1, wrapped(0, 0, { tos: 3, inner: { ip: { src: '10.0.0.1', dst: '10.0.0.2', tos: 2 } } }))
+      await s.send(1, numbered(0, 0))
+      s.eswitch.ruleDel(1)
+      await s.settle()
+      await s.send(1, wrapped(0, 0))
+      put(1, outerMatch(1), pop)
+      s.eswitch.ruleDel(2)
+      await s.settle()
+      await s.send(1, wrapped(0, 0))
+      expect([s.missed(), s.taken(2).length, of(1)[0]]).toEqual([5, 0, 0])
+    })
+
+    it('does not open a packet for a rule that says nothing of tunnels', async () => {
+      put(1, outerMatch(1), pop)
+      put(2, flowMatch(1, 0))
+      await s.settle()
+      await s.send(1, wrapped(0, 0))
+      await s.send(1, numbered(0, 0))
+      expect([s.missed(), s.taken(2).length]).toEqual([1, 1])
+    })
+
+    it('refuses tnl_pop beside other actions, and reenter', () => {
+      expect(() => put(1, portMatch(1), [...output(2), ...pop])).toThrow(/tnl_pop/)
+      expect(() => put(1, portMatch(1), [{ type: 'reenter', port: 2 }])).toThrow(/reenter/)
     })
   })
 }
