@@ -59,6 +59,8 @@ export interface FlowReply {
   /** Seconds since the last packet; null: never used. */
   used: number | null
   offloaded: boolean
+  /** Put before its first packet came. */
+  preinstalled?: true
   eswitch?: string
   /** Reason code of a refusal, and the sentence that explains it. */
   reason?: string

@@ -27,6 +27,8 @@ export interface OdpFlowText {
   readonly offloaded?: 'yes' | 'partial' | undefined
   /** Which layer has the flow; printed when verbose. */
   readonly dp?: string
+  /** Put before its first packet; printed when verbose. Not in Open vSwitch. */
+  readonly preinstalled?: boolean
   readonly actions: readonly OdpAction[]
 }
 
@@ -38,6 +40,7 @@ export const formatOdpFlow = (flow: OdpFlowText, options: OdpFormatOptions = {})
   out.push(formatOdpMatch(flow.match, options), formatOdpStats(flow))
   if (flow.offloaded !== undefined) out.push(`offloaded:${flow.offloaded}`)
   if (verbose && flow.dp !== undefined) out.push(`dp:${flow.dp}`)
+  if (verbose && flow.preinstalled) out.push('preinstalled:yes')
   out.push(`actions:${formatOdpActions(flow.actions, options)}`)
   return out.join(', ')
 }

@@ -1,7 +1,6 @@
 /** Verbs of tier 2 and of its upkeep, with OVS's names and texts: dpif/show, dpctl/dump-flows, upcall/show, revalidator/*. */
-import type { DpifCounters } from '../../datapath/contract.ts'
+import type { DpFlow, DpifCounters } from '../../datapath/contract.ts'
 import { addressText } from '../../flow/address.ts'
-import { K_IN_PORT } from '../../flow/key.ts'
 import { OFPP_LOCAL } from '../../flow/ofp.ts'
 import type { Bridge } from '../../ofproto/bridge.ts'
 import type { Port } from '../../ofproto/port.ts'
@@ -117,6 +116,12 @@ const parseDumpArgs = (view: SwitchView, args: readonly string[]): DumpArgs => {
   return out
 }
 
+/** A tunnel's flow is of the bridge of the tunnel port; of no bridge when no port takes its packets. */
+const isOf = (view: SwitchView, flow: DpFlow, bridge: Bridge): boolean => {
+  const port = view.ofproto.receiver(flow.match.key)
+  return typeof port === 'object' && port.bridge === bridge
+}
+
 const dump = (view: SwitchView, args: DumpArgs): VerbReply => {
   const lines: string[] = []
   const json: unknown[] = []
@@ -124,7 +129,7 @@ const dump = (view: SwitchView, args: DumpArgs): VerbReply => {
   const options = { verbose, names, layers: bridge === undefined }
   for (const { flow, verdict } of view.offload.list()) {
     if (args.offloaded !== undefined && args.offloaded !== (verdict.state === 'offloaded')) continue
-    if (args.bridge !== undefined && view.ofproto.portByDp(flow.match.key[K_IN_PORT]!)?.bridge !== args.bridge) continue
+    if (args.bridge !== undefined && !isOf(view, flow, args.bridge)) continue
     lines.push(`${flowLine(view, flow, verdict, options)}\n`)
     json.push(flowReply(view, flow, verdict, options))
   }
