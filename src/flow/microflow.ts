@@ -1,8 +1,20 @@
 /**
- * Identity of a microflow for the sake of order: ingress port, Ethernet addresses, VLAN, network addresses, protocol and ports. Ports do not count for
- * fragments, which do not all carry them. Two microflows with one value merely wait for each other.
+ * Identity of a microflow for the sake of order: ingress port, tunnel (VNI, the peer's address, the end of ours), Ethernet addresses, VLAN, network addresses, protocol and
+ * ports. Ports do not count for fragments, which do not all carry them; nor do the outer ports. Two microflows with one value merely wait for each other.
  */
-import { K_DL_TYPE, K_ETH, K_IN_PORT, K_NW, K_NW_DST, K_NW_SRC, K_TP, K_TUN_ID, K_TUN_SRC, K_VLAN0 } from './key.ts'
+import {
+  K_DL_TYPE,
+  K_ETH,
+  K_IN_PORT,
+  K_NW,
+  K_NW_DST,
+  K_NW_SRC,
+  K_TP,
+  K_TUN_DST,
+  K_TUN_ID,
+  K_TUN_SRC,
+  K_VLAN0,
+} from './key.ts'
 
 const WORDS = Int32Array.of(
   K_IN_PORT,
@@ -20,7 +32,11 @@ const WORDS = Int32Array.of(
   K_NW_DST + 2,
   K_NW_DST + 3,
   K_TUN_ID + 1,
+  K_TUN_SRC,
+  K_TUN_SRC + 1,
+  K_TUN_SRC + 2,
   K_TUN_SRC + 3,
+  K_TUN_DST + 3,
 )
 
 export const microflow = (key: Int32Array): number => {
