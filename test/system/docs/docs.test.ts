@@ -113,25 +113,27 @@ describe('commands that need nothing', () => {
 })
 
 /** How a lab is brought up. That of l2 is the demo itself, which ends with it. */
-const UP: Record<string, string> = { l2: 'scripts/demo --keep', vlan: 'lab/vlan/run --keep' }
-const DOWN: Record<string, string> = { l2: 'lab/l2/run --down', vlan: 'lab/vlan/run --down' }
-const PASS: Record<string, string> = { l2: 'demo: PASS', vlan: 'lab vlan: PASS' }
+const UP: Record<string, string> = { l2: 'scripts/demo --keep' }
+const PASS: Record<string, string> = { l2: 'demo: PASS' }
+const upOf = (lab: string): string => UP[lab] ?? `lab/${lab}/run --keep`
+const downOf = (lab: string): string => `lab/${lab}/run --down`
+const passOf = (lab: string): string => PASS[lab] ?? `lab ${lab}: PASS`
 
 const labs = [...new Set(blocks.flatMap(({ setting }) => (setting?.kind === 'lab' ? [setting.lab] : [])))]
 describe.each(labs)('commands in lab %s', (lab) => {
   let words = ''
   beforeAll(async () => {
-    bed.defer(() => run(DOWN[lab]!.split(' ')))
-    const { stdout, stderr } = await run(UP[lab]!.split(' '), { timeout: 170_000 })
+    bed.defer(() => run(downOf(lab).split(' ')))
+    const { stdout, stderr } = await run(upOf(lab).split(' '), { timeout: 170_000 })
     words = stdout + stderr
     expect(words).toContain('the lab stays up')
   }, 180_000)
   afterAll(async () => {
-    await must(DOWN[lab]!.split(' '))
+    await must(downOf(lab).split(' '))
   })
 
   it('after it has passed', () => {
-    expect(words.trimEnd().split('\n').at(-1)).toContain(PASS[lab])
+    expect(words.trimEnd().split('\n').at(-1)).toContain(passOf(lab))
   })
 
   const env = { TAPSWITCH_CONTROL: `/run/tapswitch/lab-${lab}.ctl` }
