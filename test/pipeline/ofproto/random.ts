@@ -1,7 +1,8 @@
 /** Random packets and rules over so few values that they often meet. */
 import fc from 'fast-check'
+import { addressToWords } from '../../../src/flow/address.ts'
 import { extract } from '../../../src/flow/extract.ts'
-import { createKey, K_IN_PORT } from '../../../src/flow/key.ts'
+import { createKey, K_IN_PORT, K_TUN_DST, K_TUN_ID, K_TUN_META, K_TUN_SRC, K_TUN_TP } from '../../../src/flow/key.ts'
 import type { VlanSpec } from '../../../src/ofproto/vlan.ts'
 import { frame } from './kit.ts'
 
@@ -46,8 +47,26 @@ const body = fc.oneof(
 
 const tag = fc.tuple(pick(0x8100, 0x8100, 0x88a8), pick(...TCIS))
 
-/** Keys as extraction makes them; K_IN_PORT is a datapath port 1..4. */
-export const packetKey: fc.Arbitrary<Int32Array> = fc
+/** Tunnels of the random worlds: their datapath port, and the UDP port that makes some of the packets theirs. */
+export const VX = 50
+export const TUNNEL_PORT = 80
+export const PEERS: readonly Uint8Array[] = [
+  Uint8Array.of(192, 168, 0, 2),
+  Uint8Array.of(192, 168, 0, 3),
+  Uint8Array.of(0xfd, ...Array<number>(14).fill(0), 2),
+]
+export const LOCALS: readonly Uint8Array[] = [Uint8Array.of(192, 168, 0, 1), Uint8Array.of(10, 0, 0, 1)]
+
+const metadata = fc.record({
+  vni: pick(0, 5, 100),
+  from: pick(...PEERS),
+  to: pick(...LOCALS),
+  tos: pick(0, 0xb8),
+  ttl: pick(63, 64),
+  flags: pick(8, 12),
+})
+
+const plainKey: fc.Arbitrary<Int32Array> = fc
   .record({
     src: pick(...MACS.slice(0, 3)),
     dst: pick(...MACS),
@@ -62,6 +81,21 @@ export const packetKey: fc.Arbitrary<Int32Array> = fc
     key[K_IN_PORT] = port
     return key
   })
+
+/** Keys as extraction makes them; K_IN_PORT is a datapath port 1..4, or VX, with tunnel metadata. */
+export const packetKey: fc.Arbitrary<Int32Array> = fc.oneof(
+  { weight: 3, arbitrary: plainKey },
+  fc.tuple(plainKey, metadata).map(([inner, { vni, from, to, tos, ttl, flags }]) => {
+    const key = inner.slice()
+    key[K_IN_PORT] = VX
+    key[K_TUN_ID + 1] = vni
+    key[K_TUN_META] = (tos << 24) | (ttl << 16) | flags
+    key[K_TUN_TP] = (40000 << 16) | TUNNEL_PORT
+    addressToWords(from, key, K_TUN_SRC)
+    addressToWords(to, key, K_TUN_DST)
+    return key
+  }),
+)
 
 /** Most fields of most rules are not matched, so that packets find rules. */
 const OPEN = Array<string>(8).fill('')
@@ -88,6 +122,7 @@ const matchText = fc
       'ip,nw_tos=184',
     ),
     pick(...OPEN, 'reg0=1', 'metadata=1', 'reg1=0x10/0xf0'),
+    pick(...OPEN, 'tun_id=100', 'tun_id=4/4', 'tun_src=192.168.0.2', 'tun_dst=10.0.0.1', 'tun_flags=+csum'),
   )
   .map((parts) => parts.filter((part) => part !== '').join(','))
 
@@ -129,6 +164,17 @@ const plainAction = pick(
   'set_queue:1',
   'push_vlan:0x8100',
   'push_vlan:0x88a8',
+  'LOCAL',
+  'LOCAL',
+  'set_tunnel:5',
+  'load:1->NXM_NX_TUN_ID[2]',
+  'set_field:192.168.0.3->tun_dst',
+  'set_field:192.168.0.1->tun_src',
+  'set_field:fd00::2->tun_ipv6_dst',
+  'load:7->NXM_NX_TUN_IPV4_DST[0..7]',
+  'move:NXM_NX_TUN_IPV4_SRC[]->NXM_NX_TUN_IPV4_DST[]',
+  'move:NXM_OF_ETH_SRC[0..7]->NXM_NX_TUN_ID[0..7]',
+  'move:NXM_NX_TUN_ID[0..31]->NXM_NX_REG0[]',
 )
 
 const action: fc.Arbitrary<string> = fc.oneof(

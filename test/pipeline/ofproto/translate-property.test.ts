@@ -8,13 +8,13 @@ import type { OdpAction } from '../../../src/flow/odp.ts'
 import { parseFlow } from '../../../src/flow/ofp-text.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import type { Bridge } from '../../../src/ofproto/bridge.ts'
+import { decide } from '../../../src/ofproto/decide.ts'
 import { FlowModError } from '../../../src/ofproto/flow-mod.ts'
 import { Ofproto } from '../../../src/ofproto/ofproto.ts'
-import { translate } from '../../../src/ofproto/translate/translate.ts'
-import { datapathMask } from '../../../src/ofproto/translate/wildcards.ts'
 import { matchOf } from '../../../src/ofproto/upcall.ts'
 import type { VlanSpec } from '../../../src/ofproto/vlan.ts'
-import { packetKey, ruleTexts, vlanSpec } from './random.ts'
+import { FakeTunnelLayer, tunnelConfig } from './fake-tunnels.ts'
+import { LOCALS, PEERS, packetKey, ruleTexts, TUNNEL_PORT, VX, vlanSpec } from './random.ts'
 
 const add = (bridge: Bridge, texts: readonly string[]): void => {
   for (const text of texts) {
@@ -37,24 +37,32 @@ interface World {
   readonly at: (key: Int32Array) => { actions: readonly OdpAction[]; match: Match }
 }
 
-/** Two bridges, two datapath ports each, joined by a patch. */
+/**
+ * Two bridges, two datapath ports, one of the host's and a tunnel each, joined by a patch. The first one's tunnel has its endpoint and key by its options, the second one's by the
+ * rules; both hosts' interfaces have the same addresses.
+ */
 const build = (first: readonly string[], second: readonly string[], vlans: readonly VlanSpec[]): World => {
   const ofproto = new Ofproto(new ManualClock())
+  ofproto.tunnels.use(new FakeTunnelLayer(...LOCALS.map((address) => address.join('.'))))
+  ofproto.tunnels.ports.setDpPort(TUNNEL_PORT, VX)
   const [a, b] = [first, second].map((texts, i) => {
     const bridge = ofproto.addBridge(`br${i}`, { normal: texts.length === 0 })
     add(bridge, texts)
     bridge.addPort({ name: `p${2 * i + 1}`, dpPort: 2 * i + 1, ofport: 1, ...vlans[2 * i] })
     bridge.addPort({ name: `p${2 * i + 2}`, dpPort: 2 * i + 2, ofport: 2, ...vlans[2 * i + 1] })
     bridge.addPort({ name: `patch${i}`, peer: `patch${1 - i}`, ofport: 3 })
+    const config = i === 0 ? tunnelConfig(PEERS[0]!, 100) : tunnelConfig('flow', 'flow')
+    bridge.addPort({ name: `vx${i}`, ofport: 4, tunnel: { ...config, dstPort: TUNNEL_PORT }, ...vlans[i] })
+    bridge.addPort({ name: `br${i}`, dpPort: 5 + i })
+    bridge.setPortMac(`br${i}`, 0x020000000001 + i)
     return bridge
   })
   a!.macs.learn(0x020000000001, 10, a!.port(1)!.bundle, 1_000_000, false)
   a!.macs.learn(0x020000000002, 0, a!.port(2)!.bundle, 1_000_000, false)
   b!.macs.learn(0x020000000003, 20, b!.port(1)!.bundle, 1_000_000, false)
   const at: World['at'] = (key) => {
-    const inPort = ofproto.portByDp(key[K_IN_PORT]!)!
-    const { actions, wc } = translate({ key, inPort, learn: false, used: 0, reporter: null })
-    return { actions, match: matchOf(key, datapathMask(wc, key)) }
+    const { actions, mask } = decide(ofproto, key, false, 0)!
+    return { actions, match: matchOf(key, mask) }
   }
   return { ofproto, at }
 }
