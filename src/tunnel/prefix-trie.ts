@@ -97,6 +97,18 @@ export class PrefixTrie<T> {
     }
   }
 
+  /** Counted by a walk: at most two for each prefix, and the root. */
+  get nodes(): number {
+    let count = 0
+    const open: (Node<T> | undefined)[] = [this.#root]
+    for (let here = open.pop(); here; here = open.pop()) {
+      count++
+      if (here.one) open.push(here.one)
+      if (here.zero) open.push(here.zero)
+    }
+    return count
+  }
+
   /** A node without value stays only if it parts two. */
   #tidy(parent: Node<T>, child: Node<T>): void {
     if (child.value !== undefined || (child.zero && child.one)) return

@@ -105,14 +105,15 @@ export interface LinkFacts {
   name: string
   mtu?: number
   up?: boolean
+  carrier?: boolean
 }
 
-export const linkPayload = ({ index, name, mtu = 1500, up = false }: LinkFacts): Buffer =>
+export const linkPayload = ({ index, name, mtu = 1500, up = false, carrier = false }: LinkFacts): Buffer =>
   payloadOf((out) =>
     rt.formatLinkMessage(
       {
         kind: 'link',
-        data: { index, flags: up ? { up: true } : {} },
+        data: { index, flags: { ...(up ? { up: true } : {}), ...(carrier ? { lowerUp: true } : {}) } },
         attrs: { ifname: name, mtu, operstate: 2, address: Buffer.from('020000000001', 'hex') },
       },
       out,

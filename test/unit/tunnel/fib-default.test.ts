@@ -22,6 +22,7 @@ interface Default {
   tos?: number
   host?: number
   type?: number
+  scope?: number
 }
 
 /** The last byte of the gateways that may be taken, the one that we take first. `nuds`: of the neighbours 192.0.2.1, .2, ...; absent: unknown. */
@@ -79,6 +80,7 @@ test('only gateways of the TOS and scope that won compete', () => {
   expect(taken([{}, { host: 1 }, { host: 2 }])).toEqual([undefined])
   expect(taken([{ host: 3, tos: 0x10 }, { host: 1 }, { host: 2 }])).toEqual([1, 2])
   expect(taken([{ host: 3, tos: 0x10 }, { host: 1 }, { host: 2 }], undefined, { tos: 0xb0 })).toEqual([3, 1, 2])
+  expect(taken([{ host: 1 }, { host: 2, scope: 253 }, { host: 3 }])).toEqual([1, 3])
   expect(taken([{ type: 7 }, { host: 1 }])).toBe('unreachable')
 })
 

@@ -76,6 +76,7 @@ describe('IPv6', () => {
     ['3: none that is deprecated', '2001:db8::9', ['2001:db8:1::1/64', 3], ['2001:db8::1/64', 2, DEPRECATED]],
     ['5: the outgoing link', '2001:db8::9', ['2001:db8:f::1/64', 2], ['2001:db8::1/64', 3]],
     ['6: the same label', '2001:db8::9', ['2001:db8:f::1/64', 2], ['fd00::1/64', 2]],
+    ['6: though it have less in common', '2001:db8::9', ['2600::1/64', 2], ['2001::1/64', 2]],
     ['6: also for unique local ones', 'fd00:1::9', ['fd00:2::1/64', 2], ['2001:db8::1/64', 2]],
     ['7: no temporary one', '2001:db8::9', ['2001:db8:f::1/64', 2], ['2001:db8::1/64', 2, SECONDARY]],
     ['8: the longest common prefix', '2001:db8::9', ['2001:db8::1/64', 2], ['2001:db8:f::1/64', 2]],

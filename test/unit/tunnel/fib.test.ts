@@ -176,6 +176,21 @@ test('next-hop objects: routes follow them, leave with them, and groups shrink',
   expect(changes).toEqual([CHANGED])
 })
 
+test('an object goes with the link that it leads through now, and with its carrier', async () => {
+  const object = (oif: number): Buffer =>
+    nexthopPayload([attribute(1, u32(1)), attribute(5, u32(oif)), attribute(6, gateway(1))])
+  const uses = routePayload({ dst: NET, length: 24, nexthopId: 1 })
+  const fake = await FakeFib.open({ nexthops: [object(2)], routes: [uses] })
+  fake.news(RTM_NEWNEXTHOP, object(3))
+  fake.kernel.deliver(down(2))
+  expect(fake.fib.lookup({ dst })).toMatchObject({ oif: 3 })
+  fake.kernel.deliver(linkNews({ index: 3, name: 'v1', up: true, carrier: true }))
+  expect(fake.fib.nexthops.size).toBe(1)
+  fake.kernel.deliver(linkNews({ index: 3, name: 'v1', up: true, carrier: false }))
+  expect(fake.fib.nexthops.size).toBe(0)
+  expect(fake.fib.lookup({ dst })).toEqual({ type: 'none', why: 'no-route' })
+})
+
 test('more prefixes at once than are worth listing are one resync', async () => {
   const routes = Array.from({ length: 1025 }, (_, i) =>
     routePayload({ dst: [10, i >> 8, i & 255, 0], length: 24, hops: [via(1)] }),

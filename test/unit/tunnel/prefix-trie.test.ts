@@ -29,6 +29,7 @@ test('finds what a list of prefixes finds, longest first, after additions and re
         .map(([key]) => key)
       expect(trie.covering(address)).toEqual(expected)
       expect([...trie.values()].sort()).toEqual([...list.keys()].sort())
+      expect(trie.nodes).toBeLessThanOrEqual(2 * list.size + 1)
     }),
   )
 })
