@@ -51,7 +51,7 @@ const NOBODY = 0x7fffffff
 interface Entry {
   /** Upcalls of this microflow that main has not answered. */
   outstanding: number
-  /** The release that made the last one, -1 for none. */
+  /** The release that made the first of them, -1 for none. */
   release: number
   head: number
   tail: number
@@ -117,8 +117,8 @@ export class Waiting {
       entry = this.#spare.pop() ?? { outstanding: 0, release: -1, head: -1, tail: -1, parked: 0 }
       this.#entries.set(order, entry)
     }
+    if (entry.outstanding === 0 && entry.parked === 0) entry.release = this.#release
     entry.outstanding++
-    entry.release = this.#release
     this.outstanding++
     this.#count(this.#upcalls, m, 1)
   }
@@ -170,8 +170,8 @@ export class Waiting {
   }
 
   /**
-   * Frames that waited elsewhere are let go from here on. They are older than any upcall of their microflow that is outstanding already, and do not wait for it; they do for one
-   * that the release itself makes.
+   * Frames that waited elsewhere are let go from here on. They are older than an upcall of their microflow that is outstanding already, and do not wait for it; they do for one
+   * that the release itself makes first.
    */
   startRelease(): void {
     this.#release = this.#releases++ & 0x3fffffff
