@@ -51,8 +51,8 @@ export class OwnAddresses {
 
   #read(): ReadonlySet<string> {
     const keys = new Set<string>()
+    // Until it is known that nobody else has it, the kernel does not take packets for it (RFC 4862, section 5.4).
     for (const addresses of this.#fib.addresses.values())
-      // Until it is known that nobody else has it, the kernel does not take packets for it (RFC 4862, section 5.4).
       for (const { bytes, flags } of addresses)
         if ((flags & (IFA_F_TENTATIVE | IFA_F_OPTIMISTIC)) !== IFA_F_TENTATIVE) keys.add(bytesKey(bytes))
     return keys

@@ -33,7 +33,8 @@ const queryOf = ({ peer, local, tos, dstPort }: WaySpec): FibQuery => ({
 /** Of source and destination, as the kernel's default policy for multipath routes takes them; 32 bits, well mixed. */
 export const wayHash = ({ peer, local }: Pick<WaySpec, 'peer' | 'local'>): number => {
   let hash = 0x811c9dc5
-  for (const byte of local ? [...local, ...peer] : peer) hash = Math.imul(hash ^ byte, 0x01000193)
+  if (local) for (const byte of local) hash = Math.imul(hash ^ byte, 0x01000193)
+  for (const byte of peer) hash = Math.imul(hash ^ byte, 0x01000193)
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b)
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35)
   return (hash ^ (hash >>> 16)) >>> 0
@@ -137,20 +138,21 @@ export class Looker<W> {
       }
       if (rank(hop) > rank(chosen)) chosen = hop
     }
-    return { answer, hops, chosen, outcome: outcomeOf(spec, answer, chosen) }
+    const mtu = mtuOf(answer, chosen)
+    const outcome = previous && sameSteps(previous, chosen, mtu) ? previous.outcome : outcomeOf(spec, chosen, mtu)
+    return { answer, hops, chosen, outcome }
   }
 
   #hop(spec: WaySpec, answer: FibFound, member: FibMember, options: LookOptions, previous: Look | undefined): Hop {
     const { underlayPorts, neighbours } = this.#parts
-    const to = addressText(spec.peer)
     const port = underlayPorts.byIfindex(member.oif)
     if (!port) {
       const dev = member.oif === answer.oif ? answer.dev : `interface ${member.oif}`
-      return { type: 'refused', member, detail: `${to} leaves by ${dev}, which is no internal port of a bridge` }
+      return refusedHop(member, `${addressText(spec.peer)} leaves by ${dev}, which is no internal port of a bridge`)
     }
-    if (!port.up) return { type: 'refused', member, detail: `${to} leaves by ${port.name}, which is down` }
+    if (!port.up) return refusedHop(member, `${addressText(spec.peer)} leaves by ${port.name}, which is down`)
     const src = spec.local ?? member.src
-    if (!src) return { type: 'refused', member, detail: `${port.name} has no address to send to ${to} from` }
+    if (!src) return refusedHop(member, `${port.name} has no address to send to ${addressText(spec.peer)} from`)
     const address = member.via ?? spec.peer
     const nextHop = this.#nextHops.get(member.oif, address)
     let neighbour = neighbours.lookup(member.oif, address)
@@ -206,14 +208,32 @@ const rank = (hop: Hop): number => {
   return hop.neighbour.type === 'failed' ? FAILED : WAITING
 }
 
-const outcomeOf = (spec: WaySpec, { mtu: routeMtu }: FibFound, hop: Hop): Outcome => {
+const refusedHop = (member: FibMember, detail: string): Hop => ({ type: 'refused', member, detail })
+
+const mtuOf = ({ mtu }: FibFound, hop: Hop): number => {
+  if (hop.type === 'refused') return 0
+  return mtu === undefined ? hop.port.mtu : Math.min(hop.port.mtu, mtu)
+}
+
+/** Whether the last look went by the same steps, so that its outcome, with all of its texts, still holds. */
+const sameSteps = ({ chosen, outcome }: Look, hop: Hop, mtu: number): boolean =>
+  chosen?.type === 'open' &&
+  hop.type === 'open' &&
+  chosen.nextHop === hop.nextHop &&
+  chosen.port === hop.port &&
+  chosen.translation === hop.translation &&
+  chosen.neighbour.type === hop.neighbour.type &&
+  sameAddress(chosen.src, hop.src) &&
+  outcome.mtu === mtu
+
+const outcomeOf = (spec: WaySpec, hop: Hop, mtu: number): Outcome => {
   if (hop.type === 'refused') return refused(hop.detail)
   const { port, src, nextHop, neighbour, translation } = hop
   const base = {
     local: src,
     port,
     nextHop: nextHop.number,
-    mtu: routeMtu === undefined ? port.mtu : Math.min(port.mtu, routeMtu),
+    mtu,
     actions: NO_ACTIONS,
     text: '',
     lost: 0,

@@ -2,6 +2,7 @@
 import { addressBytes, addressText } from '../../../src/flow/address.ts'
 import type { EncapEntry } from '../../../src/flow/encap.ts'
 import { K_ETH, K_NW_DST } from '../../../src/flow/key.ts'
+import type { OdpAction } from '../../../src/flow/odp.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { ManualScheduler } from '../../../src/lib/scheduler.ts'
 import type {
@@ -172,18 +173,26 @@ export interface Translated {
   readonly learn: boolean
 }
 
+const tagOf = (key: Int32Array): OdpAction => {
+  let sum = 0
+  for (const word of key.subarray(K_ETH, K_NW_DST + 4)) sum = (Math.imul(sum, 31) + word) | 0
+  return { type: 'push_vlan', tpid: 0x8100, tci: 0x1000 | (sum & 0xfff) }
+}
+
 /** Each bridge has one uplink: 10 times the number of its port, unless set. */
 export class FakeTranslator implements UnderlayTranslator {
   readonly uplinks = new Map<number, Partial<UnderlayWay>>()
   readonly calls: Translated[] = []
   readonly credits: { readonly port: number; readonly packets: number; readonly bytes: number }[] = []
   during: () => void = () => {}
+  /** Actions differ with the addresses of the key, as rules may. */
+  telling = false
 
   translate(port: UnderlayPort, key: Int32Array, varying: Int32Array, learn: boolean): UnderlayWay {
     this.calls.push({ port, key: key.slice(), varying: varying.slice(), learn })
     this.during()
     return {
-      actions: [{ type: 'output', port: port.dpPort * 10 }],
+      actions: [...(this.telling ? [tagOf(key)] : []), { type: 'output', port: port.dpPort * 10 }],
       ambiguous: false,
       vlan: 0,
       credit: (packets, bytes) => this.credits.push({ port: port.dpPort, packets, bytes }),

@@ -106,6 +106,18 @@ describe('an entry', () => {
     expect(observer.causes).toMatchObject([{ kind: 'neighbour', text: '10.0.2.254 dev br2 lladdr 02:00:00:00:00:09' }])
   })
 
+  test('follows a new MAC address and another number of the internal port', () => {
+    const { tunnels, ports, translator, scheduler } = createSimple()
+    const { id } = entryTo(tunnels, '192.0.2.9')
+    ports.set(2, { mac: mac(8) })
+    scheduler.run()
+    expect(hex(tunnels.entry(id)!.header.subarray(6, 12))).toBe('020000000008')
+    ports.set(2, { dpPort: 9 })
+    scheduler.run()
+    expect(tunnels.entry(id)).toMatchObject({ underlayPort: 9, actions: [{ type: 'output', port: 90 }] })
+    expect(translator.calls).toHaveLength(3)
+  })
+
   test('events that change nothing put nothing', () => {
     const { tunnels, neighbours, fib, ports, dpif, scheduler } = createSimple()
     entryTo(tunnels, '192.0.2.9')
