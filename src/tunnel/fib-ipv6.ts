@@ -48,16 +48,29 @@ export const inIpv6Table = (state: FibState, table: number, query: FibQuery): Ta
   return alternatives.length > 0 ? { ...strict, alternatives } : strict
 }
 
-/** Longest prefix first; of one prefix, those with the longest source prefix first. */
+/**
+ * Longest prefix first; of one prefix, those with the longest source prefix first. Where a prefix has routes for some sources, none of which is ours, its routes for
+ * all sources are passed by too; but not once a longer prefix has been looked into, and not those of the prefix of all. (After deletions the kernel may pass by
+ * more of such prefixes than this.)
+ */
 const leavesOf = (state: FibState, table: number, query: FibQuery): (readonly RouteEntry[])[] => {
   const leaves: (readonly RouteEntry[])[] = []
-  for (const run of state.routes.covering(6, table, query.dst))
+  for (const run of state.routes.covering(6, table, query.dst)) {
+    const sourced = run[0]!.route.from !== undefined
+    if (!sourced) {
+      leaves.push(run)
+      continue
+    }
+    const before = leaves.length
     for (let from = 0, to = 0; from < run.length; from = to) {
       const { route } = run[from]!
       while (to < run.length && sameFrom(run[to]!.route, route)) to++
-      if (route.from && !(query.src && covers(route.from.bytes, route.from.length, query.src))) continue
-      leaves.push(from === 0 && to === run.length ? run : run.slice(from, to))
+      const fits = route.from
+        ? query.src !== undefined && covers(route.from.bytes, route.from.length, query.src)
+        : leaves.length > before || before > 0 || route.length === 0
+      if (fits) leaves.push(run.slice(from, to))
     }
+  }
   return leaves
 }
 

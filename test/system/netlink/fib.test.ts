@@ -1,7 +1,17 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { agrees, differences } from './fib-agrees.ts'
-import { batch, bytesOf, caughtUp, createUnderlay, inWords, openMirror, queryOf, snapshot } from './fib-kernel.ts'
+import {
+  askKernel,
+  batch,
+  bytesOf,
+  caughtUp,
+  createUnderlay,
+  inWords,
+  openMirror,
+  queryOf,
+  snapshot,
+} from './fib-kernel.ts'
 import { rounds } from './fib-random.ts'
 
 const history = (seed: number): string[][] => fc.sample(rounds, { numRuns: 1, seed })[0]!
@@ -70,6 +80,27 @@ describe('the mirror of the FIB', () => {
     expect(fib.dumps).toBeGreaterThan(dumps)
     const fresh = await openMirror(netns)
     expect(snapshot(fib)).toEqual(snapshot(fresh.fib))
+  })
+
+  test('IPv6 routes for some sources are those of the kernel', async () => {
+    const netns = await createUnderlay()
+    batch(netns, [
+      '-6 route add ::/0 via 2001:db8:0::9 dev v0',
+      '-6 route add ::/0 from 2001:db8:1::/48 via 2001:db8:1::9 dev v1',
+      '-6 route add fd00::/8 dev v0',
+      '-6 route add fd00:1::/32 dev v1',
+      '-6 route add fd00:1::/32 from 2001:db8:2::/48 dev v2',
+      '-6 route add fd00:1::/32 from 2001:db8::/32 via 2001:db8:2::9 dev v2',
+      '-6 route add fd00:1:1::/48 dev v0',
+    ])
+    const mirror = await openMirror(netns)
+    const all = ['fd00:1:1::1', 'fd00:1:2::1', 'fd00:2::1', '2001:4860::1'].flatMap((dst) =>
+      [undefined, '2001:db8:0::1', '2001:db8:1::1', '2001:db8:2::1'].flatMap((src) =>
+        [undefined, 'v0', 'v1'].map((oif) => ({ dst, ...(src ? { src } : {}), ...(oif ? { oif } : {}) })),
+      ),
+    )
+    const ours = all.map((ask) => inWords(mirror, mirror.fib.lookup(queryOf(mirror, ask))))
+    expect(ours).toEqual(askKernel(netns, all).map((one) => [one]))
   })
 
   test('a rule is told as such, at once', async () => {
