@@ -84,6 +84,9 @@ const outputNormal = (x: Xlate, bundle: Bundle, tags: Tags, outputTo: OutputTo):
   const config = bundle.vlan
   if (config.mode === 'dot1q-tunnel' && config.cvlans !== null) x.look(K_VLAN1, 0xffff)
   const out = translateOutput(config, tags)
+  // The packet's inner tag becomes its outer one, and what is done with that depends on it, even where the output comes to nothing.
+  const inner = tags[1].tpid !== 0 && x.bridge.port(flow[K_IN_PORT]!)?.bundle.vlan.mode !== 'dot1q-tunnel'
+  if (inner && out[0] === tags[1]) x.look(K_VLAN1, -1)
   let outer = out[0]
   const tagged = (flow[K_VLAN0]! & VLAN_CFI) !== 0
   if (config.priorityTags !== 'never') outer = { ...outer, pcp: tagged ? flow[K_VLAN0]! & PCP : 0 }

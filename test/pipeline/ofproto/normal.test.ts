@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { K_VLAN1 } from '../../../src/flow/key.ts'
 import type { VlanSpec } from '../../../src/ofproto/vlan.ts'
 import { BROADCAST, createLab, type FrameSpec, frame, type Lab, shown } from './kit.ts'
 
@@ -132,6 +133,14 @@ describe('NORMAL: tags', () => {
     const { dpif } = lab({}, { tag: 10, priorityTags: 'if-nonzero' })
     expect(shown(dpif.receive(1, frame({ tags: [0xa00a, 0xa000] })))).toEqual(['2[0p5]'])
     expect(shown(dpif.receive(1, frame({ tags: [0xa00a, 0x2000] })))).toEqual(['2[0p5]'])
+  })
+
+  it('looks at the inner tag that would be the outer one also where the output comes to nothing', () => {
+    const { dpif, ofproto } = lab({}, { vlanMode: 'native-untagged', tag: 10 })
+    ofproto.bridge('br0')!.setPortFlags('p2', { noForward: true })
+    dpif.receive(1, frame({ tags: [10, 20] }))
+    dpif.receive(1, frame({ tags: [10, 30] }))
+    expect(dpif.flows().map(({ match }) => match.key[K_VLAN1]! & 0xfff)).toEqual([20, 30])
   })
 
   it('drops a frame whose tag is cut off', () => {

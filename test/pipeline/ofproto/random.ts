@@ -66,7 +66,8 @@ const metadata = fc.record({
   flags: pick(8, 12),
 })
 
-const plainKey: fc.Arbitrary<Int32Array> = fc
+/** Keys as extraction makes them; K_IN_PORT is a datapath port 1..4. */
+export const packetKey: fc.Arbitrary<Int32Array> = fc
   .record({
     src: pick(...MACS.slice(0, 3)),
     dst: pick(...MACS),
@@ -82,10 +83,10 @@ const plainKey: fc.Arbitrary<Int32Array> = fc
     return key
   })
 
-/** Keys as extraction makes them; K_IN_PORT is a datapath port 1..4, or VX, with tunnel metadata. */
-export const packetKey: fc.Arbitrary<Int32Array> = fc.oneof(
-  { weight: 3, arbitrary: plainKey },
-  fc.tuple(plainKey, metadata).map(([inner, { vni, from, to, tos, ttl, flags }]) => {
+/** Also such that came by VX, with tunnel metadata. */
+export const anyPacketKey: fc.Arbitrary<Int32Array> = fc.oneof(
+  { weight: 3, arbitrary: packetKey },
+  fc.tuple(packetKey, metadata).map(([inner, { vni, from, to, tos, ttl, flags }]) => {
     const key = inner.slice()
     key[K_IN_PORT] = VX
     key[K_TUN_ID + 1] = vni
@@ -122,9 +123,17 @@ const matchText = fc
       'ip,nw_tos=184',
     ),
     pick(...OPEN, 'reg0=1', 'metadata=1', 'reg1=0x10/0xf0'),
-    pick(...OPEN, 'tun_id=100', 'tun_id=4/4', 'tun_src=192.168.0.2', 'tun_dst=10.0.0.1', 'tun_flags=+csum'),
   )
   .map((parts) => parts.filter((part) => part !== '').join(','))
+
+const tunnelMatch = pick(
+  ...OPEN,
+  'tun_id=100',
+  'tun_id=4/4',
+  'tun_src=192.168.0.2',
+  'tun_dst=10.0.0.1',
+  'tun_flags=+csum',
+)
 
 const plainAction = pick(
   'output:1',
@@ -164,6 +173,9 @@ const plainAction = pick(
   'set_queue:1',
   'push_vlan:0x8100',
   'push_vlan:0x88a8',
+)
+
+const tunnelAction = pick(
   'LOCAL',
   'LOCAL',
   'set_tunnel:5',
@@ -177,10 +189,11 @@ const plainAction = pick(
   'move:NXM_NX_TUN_ID[0..31]->NXM_NX_REG0[]',
 )
 
-const action: fc.Arbitrary<string> = fc.oneof(
-  { weight: 8, arbitrary: plainAction },
-  fc.array(plainAction, { minLength: 1, maxLength: 4 }).map((list) => `clone(${list.join(',')})`),
-)
+const withClones = (action: fc.Arbitrary<string>): fc.Arbitrary<string> =>
+  fc.oneof(
+    { weight: 8, arbitrary: action },
+    fc.array(action, { minLength: 1, maxLength: 4 }).map((list) => `clone(${list.join(',')})`),
+  )
 
 const instruction = pick(
   '',
@@ -193,24 +206,33 @@ const instruction = pick(
   'clear_actions',
 )
 
+const rulesOf = (match: fc.Arbitrary<string>, action: fc.Arbitrary<string>): fc.Arbitrary<string[]> =>
+  fc
+    .array(
+      fc.record({
+        table: pick(0, 0, 0, 1, 2, 9),
+        match,
+        actions: fc.array(action, { maxLength: 4 }),
+        instruction,
+      }),
+      { minLength: 1, maxLength: 12 },
+    )
+    .map((rules) =>
+      rules.map(({ table, match: fields, actions, instruction: last }, i) => {
+        const goto = last.startsWith('goto') && table === 9 ? '' : last
+        const list = [...actions, goto].filter((text) => text !== '').join(',') || 'drop'
+        return `table=${table},priority=${i},${fields === '' ? '' : `${fields},`}actions=${list}`
+      }),
+    )
+
 /** Rules for one bridge, each with a priority of its own. */
-export const ruleTexts: fc.Arbitrary<string[]> = fc
-  .array(
-    fc.record({
-      table: pick(0, 0, 0, 1, 2, 9),
-      match: matchText,
-      actions: fc.array(action, { maxLength: 4 }),
-      instruction,
-    }),
-    { minLength: 1, maxLength: 12 },
-  )
-  .map((rules) =>
-    rules.map(({ table, match, actions, instruction: last }, i) => {
-      const goto = last.startsWith('goto') && table === 9 ? '' : last
-      const list = [...actions, goto].filter((text) => text !== '').join(',') || 'drop'
-      return `table=${table},priority=${i},${match === '' ? '' : `${match},`}actions=${list}`
-    }),
-  )
+export const ruleTexts = rulesOf(matchText, withClones(plainAction))
+
+/** Also such that match and write tunnel metadata, and send to the host. */
+export const anyRuleTexts = rulesOf(
+  fc.tuple(matchText, tunnelMatch).map((parts) => parts.filter((part) => part !== '').join(',')),
+  withClones(fc.oneof({ weight: 4, arbitrary: plainAction }, tunnelAction)),
+)
 
 export const vlanSpec: fc.Arbitrary<VlanSpec> = fc.constantFrom<VlanSpec>(
   {},
