@@ -173,21 +173,36 @@ describe('an entry that changes', () => {
     expect(last()).toMatchObject({ flows: 21, moved: 1, offloaded: 20 })
   })
 
-  test('by a port that comes to the switch later: flows get it as it is then', async () => {
-    const { change, codes, module, nic0, nic1, rest } = createMany()
-    change({ actions: [output(P2)] })
+  test('to more outputs than a rule may have: flows that have others besides go first', async () => {
+    const { entry, put, code, view, rest, log } = createTunnelRig({ profile: { 'max-outputs': 2 } })
+    entry(5, PEER)
+    const [alone, more] = [put(matchOf(1, 1), [push(5)]), put(matchOf(1, 2), [push(5), output(2)])]
+    log.length = 0
+    view.event('fdb', () => entry(5, PEER, { actions: [output(P0), output(P1)] }))
     await rest()
-    nic1.members.delete(P2)
-    nic0.members.add(P2)
-    module.portChanged(P2)
-    await rest()
-    expect(codes()).toEqual(['offloaded'])
-    expect(nic0.encaps.get(5)!.actions).toEqual([output(P2)])
-    nic0.members.delete(P2)
-    module.portChanged(P2)
-    await rest()
-    expect(codes()).toEqual(['other-switch'])
+    expect([alone, more].map(code)).toEqual(['offloaded', 'outputs'])
+    expect(log.map((line) => line.replace(/ \d+$/, ''))).toEqual(['dp encap', 'nic0 del', 'nic0 encap'])
   })
+
+  test.each([false, true])(
+    'by a port that comes to the switch later: flows get it as it is then (rules still leave: %s)',
+    async (late) => {
+      const { change, codes, module, nic0, nic1, rest } = createMany()
+      if (late) nic0.late = []
+      change({ actions: [output(P2)] })
+      await rest()
+      nic1.members.delete(P2)
+      nic0.members.add(P2)
+      module.portChanged(P2)
+      await rest()
+      expect(codes()).toEqual(['offloaded'])
+      expect(nic0.encaps.get(5)!.actions).toEqual([output(P2)])
+      nic0.members.delete(P2)
+      module.portChanged(P2)
+      await rest()
+      expect(codes()).toEqual(['other-switch'])
+    },
+  )
 
   test('that nobody names concerns nobody', async () => {
     const { entry, view, module, rest, log } = createMany()

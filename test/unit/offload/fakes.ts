@@ -298,13 +298,19 @@ export const matchOf = (inPort: number, dst = 0, edit?: (match: Match) => void):
 }
 
 /** nic0: vf0 1, vf1 2, p0 3. nic1: vf2 4. 5 is a plain TAP. */
-export const createRig = (options: { profile?: Record<string, unknown>; offload?: Partial<OffloadOptions> } = {}) => {
+export const createRig = (
+  options: {
+    profile?: Record<string, unknown>
+    profile1?: Record<string, unknown>
+    offload?: Partial<OffloadOptions>
+  } = {},
+) => {
   const log: string[] = []
   const clock = new ManualClock()
   const scheduler = new RoundScheduler(clock)
   const dpif = new FakeDpif(log)
   const nic0 = new FakeEswitch('nic0', '0a:00:00:00:00:01', profileOf(options.profile), log)
-  const nic1 = new FakeEswitch('nic1', '0a:00:00:00:00:02', profileOf(), log)
+  const nic1 = new FakeEswitch('nic1', '0a:00:00:00:00:02', profileOf(options.profile1), log)
   const port = (no: number, name: string, eswitch?: FakeEswitch): void => {
     dpif.portList.set(no, {
       no,

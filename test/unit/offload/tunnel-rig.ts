@@ -151,7 +151,8 @@ export const createTunnelRig = (
     offload?: Partial<OffloadOptions>
   } = {},
 ) => {
-  const rig = createRig({ ...options, profile: { 'table-size': options.tableSize ?? 4000, ...options.profile } })
+  const profile = { 'table-size': options.tableSize ?? 4000, ...options.profile }
+  const rig = createRig({ ...options, profile, profile1: profile })
   const { dpif, nic0, nic1, module, put, scheduler, stats, clock } = rig
   const port = (no: number, name: string, eswitch: FakeEswitch): void => {
     dpif.portList.set(no, { no, name, kind: 'representor', eswitch: eswitch.name })

@@ -66,38 +66,42 @@ describe('flows by outer address', () => {
     const step = fc.record({ id: fc.nat(15), peer: address, decap: fc.constantFrom(undefined, 6, 7) })
     const prefix = fc.record({ prefix: address, length: fc.nat(128) })
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 60 }), fc.array(prefix, { maxLength: 8 }), (steps, prefixes) => {
-        const flows = new TunneledFlows()
-        const view = new FakeTunnels()
-        flows.watchBy(view)
-        const there = new Map<number, { record: FlowRecord; peer: string; decap: number | undefined }>()
-        for (const { id, peer, decap } of steps) {
-          const known = there.get(id)
-          if (known) {
-            flows.tunneledFlowDel(known.record)
-            there.delete(id)
-            continue
+      fc.property(
+        fc.array(step, { maxLength: 60, size: 'max' }),
+        fc.array(prefix, { maxLength: 8 }),
+        (steps, prefixes) => {
+          const flows = new TunneledFlows()
+          const view = new FakeTunnels()
+          flows.watchBy(view)
+          const there = new Map<number, { record: FlowRecord; peer: string; decap: number | undefined }>()
+          for (const { id, peer, decap } of steps) {
+            const known = there.get(id)
+            if (known) {
+              flows.tunneledFlowDel(known.record)
+              there.delete(id)
+              continue
+            }
+            const record = recordOf(id)
+            there.set(id, { record, peer, decap })
+            flows.tunneledFlowAdd(record, ip(peer), ip('1.1.1.1'), decap)
           }
-          const record = recordOf(id)
-          there.set(id, { record, peer, decap })
-          flows.tunneledFlowAdd(record, ip(peer), ip('1.1.1.1'), decap)
-        }
-        expect(flows.size).toBe(there.size)
-        const watched = new Set([...there.values()].flatMap(({ peer, decap }) => (decap === undefined ? [] : [peer])))
-        expect(view.watched.size).toBe(watched.size)
-        expect([...view.watched.values()].every((n) => n === 1)).toBe(true)
-        for (const { prefix, length } of prefixes) {
-          const bits = Math.min(length, ip(prefix).length * 8)
-          const inside = (peer: string): boolean => {
-            const [a, b] = [ip(prefix), ip(peer)]
-            if (a.length !== b.length) return false
-            for (let i = 0; i < bits; i++) if (((a[i >> 3]! ^ b[i >> 3]!) & (0x80 >> (i & 7))) !== 0) return false
-            return true
+          expect(flows.size).toBe(there.size)
+          const watched = new Set([...there.values()].flatMap(({ peer, decap }) => (decap === undefined ? [] : [peer])))
+          expect(view.watched.size).toBe(watched.size)
+          expect([...view.watched.values()].every((n) => n === 1)).toBe(true)
+          for (const { prefix, length } of prefixes) {
+            const bits = Math.min(length, ip(prefix).length * 8)
+            const inside = (peer: string): boolean => {
+              const [a, b] = [ip(prefix), ip(peer)]
+              if (a.length !== b.length) return false
+              for (let i = 0; i < bits; i++) if (((a[i >> 3]! ^ b[i >> 3]!) & (0x80 >> (i & 7))) !== 0) return false
+              return true
+            }
+            const expected = [...there].filter(([, { peer }]) => inside(peer)).map(([id]) => id)
+            expect(idsOf(flows, prefix, bits).sort()).toEqual(expected.sort())
           }
-          const expected = [...there].filter(([, { peer }]) => inside(peer)).map(([id]) => id)
-          expect(idsOf(flows, prefix, bits).sort()).toEqual(expected.sort())
-        }
-      }),
+        },
+      ),
       { numRuns: 300 },
     )
   })
