@@ -6,10 +6,11 @@
  * inner bytes; ECN (RFC 6040 section 4.2). Bytes behind the UDP datagram are padding and go.
  */
 import { be16, be32 } from '../packet/bytes.ts'
-import { checksum, checksumAdd, checksumFold, checksumPatch16, pseudoIpv4, pseudoIpv6 } from '../packet/checksum.ts'
+import { checksum, checksumFold, checksumPatch16, pseudoIpv4, pseudoIpv6, WideChecksum } from '../packet/checksum.ts'
 import { IP_PROTO_UDP } from '../packet/ipv4.ts'
 import { SNAP_HLEN, snapType } from '../packet/llc.ts'
 import {
+  type Arena,
   GSO_UDP_TUNNEL_IPV4,
   GSO_UDP_TUNNEL_IPV6,
   M_CSUM_OFF,
@@ -91,87 +92,101 @@ const writeEcn = (b: Uint8Array, ip: number, ecn: number): void => {
   } else b[ip + 1] = (b[ip + 1]! & 0xcf) | (ecn << 4)
 }
 
-/**
- * Takes the outer headers off the slot's frame. `port`: what M_PORT becomes, -1: it stays. `mayWrite`: the inner packet's ECN may be written. All other metadata
- * of the pipeline is cleared, as of a packet that has just come in; tunnel metadata is set. Returns TUNNEL_OK, POP_NEEDS_ECN or LOST_*; unless it is TUNNEL_OK, the frame is as it was.
- */
-export const popTunnel = (b: Uint8Array, meta: Int32Array, slot: number, port: number, mayWrite: boolean): number => {
-  const m = slot * META_WORDS
-  const off = meta[m + M_OFF]!
-  const end = off + meta[m + M_LEN]!
-  if (end - off < 14) return LOST_DECAP_MALFORMED
-  const ip = findIp(b, off, end)
-  if (ip < 0) return LOST_DECAP_MALFORMED
-  const v4 = b[ip]! >>> 4 === 4
-  const gso = meta[m + M_GSO_TYPE]!
-  let udp = ip + 40
-  let ipEnd = end
-  if (v4) {
-    udp = checkIpv4(b, ip)
-    if (udp < 0) return ~udp
-    if (udp > end) return LOST_DECAP_MALFORMED
-    if (checksum(b, ip, udp - ip) !== 0) return LOST_DECAP_CHECKSUM
-    ipEnd = ip + be16(b, ip + 2)
-  } else {
-    if (b[ip + 6] !== IP_PROTO_UDP) return LOST_DECAP_MALFORMED
-    ipEnd = udp + be16(b, ip + 4)
-  }
-  // A super-frame's own length says more than fields of 16 bits, which are made anew when it is cut.
-  if (gso !== 0) ipEnd = end
-  const inner = udp + BETWEEN
-  if (ipEnd > end || inner + INNER_MIN > ipEnd) return LOST_DECAP_MALFORMED
-  const udpEnd = gso !== 0 ? end : udp + be16(b, udp + 4)
-  if (udpEnd > ipEnd || inner + INNER_MIN > udpEnd) return LOST_DECAP_MALFORMED
-  if ((vxlanFlags(b, udp + 8) & VXLAN_F_VNI) === 0) return LOST_DECAP_MALFORMED
+export class Decapsulator {
+  readonly #bytes: Uint8Array
+  readonly #meta: Int32Array
+  readonly #sums: WideChecksum
 
-  const facts = meta[m + M_VFLAGS]!
-  const needs = (facts & VNET_F_NEEDS_CSUM) !== 0
-  const start = off + meta[m + M_CSUM_START]!
-  const outerPartial = needs && gso === 0 && start === udp && meta[m + M_CSUM_OFF] === UDP_CSUM_OFF
-  if (needs && !outerPartial && (start < inner + INNER_MIN || start + meta[m + M_CSUM_OFF]! + 2 > udpEnd))
-    return LOST_DECAP_MALFORMED
-  if (gso !== 0) {
-    const kind = v4 ? GSO_UDP_TUNNEL_IPV4 : GSO_UDP_TUNNEL_IPV6
-    if ((gso & TUNNELLED) !== kind || !needs || off + meta[m + M_OUTER_TH]! !== udp) return LOST_DECAP_MALFORMED
-  }
-  const stored = be16(b, udp + UDP_CSUM_OFF)
-  if (stored !== 0 && (facts & (VNET_F_NEEDS_CSUM | VNET_F_DATA_VALID)) === 0) {
-    const length = udpEnd - udp
-    const pseudo = v4 ? pseudoIpv4(b, ip, IP_PROTO_UDP, length) : pseudoIpv6(b, ip, IP_PROTO_UDP, length)
-    if (checksumFold(checksumAdd(pseudo, b, udp, length)) !== 0xffff) return LOST_DECAP_CHECKSUM
+  constructor(arena: Arena) {
+    this.#bytes = arena.bytes
+    this.#meta = arena.meta
+    this.#sums = new WideChecksum(arena.bytes)
   }
 
-  const tos = v4 ? b[ip + 1]! : (be16(b, ip) >>> 4) & 0xff
-  const outerEcn = tos & 3
-  if (outerEcn === CE || outerEcn === ECT1) {
-    const innerIp = findIp(b, inner, udpEnd)
-    if (innerIp >= 0) {
-      const innerEcn = (b[innerIp]! >>> 4 === 4 ? b[innerIp + 1]! : b[innerIp + 1]! >>> 4) & 3
-      const ecn = decapEcn(outerEcn, innerEcn)
-      if (ecn === -2) return LOST_DECAP_ECN
-      if (ecn >= 0) {
-        if (!mayWrite) return POP_NEEDS_ECN
-        writeEcn(b, innerIp, ecn)
+  /**
+   * Takes the outer headers off the slot's frame. `port`: what M_PORT becomes, -1: it stays. `mayWrite`: the inner packet's ECN may be written. All other metadata
+   * of the pipeline is cleared, as of a packet that has just come in; tunnel metadata is set. Returns TUNNEL_OK, POP_NEEDS_ECN or LOST_*; unless it is TUNNEL_OK, the frame is as it was.
+   */
+  pop(slot: number, port: number, mayWrite: boolean): number {
+    const b = this.#bytes
+    const meta = this.#meta
+    const m = slot * META_WORDS
+    const off = meta[m + M_OFF]!
+    const end = off + meta[m + M_LEN]!
+    if (end - off < 14) return LOST_DECAP_MALFORMED
+    const ip = findIp(b, off, end)
+    if (ip < 0) return LOST_DECAP_MALFORMED
+    const v4 = b[ip]! >>> 4 === 4
+    const gso = meta[m + M_GSO_TYPE]!
+    let udp = ip + 40
+    let ipEnd = end
+    if (v4) {
+      udp = checkIpv4(b, ip)
+      if (udp < 0) return ~udp
+      if (udp > end) return LOST_DECAP_MALFORMED
+      if (checksum(b, ip, udp - ip) !== 0) return LOST_DECAP_CHECKSUM
+      ipEnd = ip + be16(b, ip + 2)
+    } else {
+      if (b[ip + 6] !== IP_PROTO_UDP) return LOST_DECAP_MALFORMED
+      ipEnd = udp + be16(b, ip + 4)
+    }
+    // A super-frame's own length says more than fields of 16 bits, which are made anew when it is cut.
+    if (gso !== 0) ipEnd = end
+    const inner = udp + BETWEEN
+    if (ipEnd > end || inner + INNER_MIN > ipEnd) return LOST_DECAP_MALFORMED
+    const udpEnd = gso !== 0 ? end : udp + be16(b, udp + 4)
+    if (udpEnd > ipEnd || inner + INNER_MIN > udpEnd) return LOST_DECAP_MALFORMED
+    if ((vxlanFlags(b, udp + 8) & VXLAN_F_VNI) === 0) return LOST_DECAP_MALFORMED
+
+    const facts = meta[m + M_VFLAGS]!
+    const needs = (facts & VNET_F_NEEDS_CSUM) !== 0
+    const start = off + meta[m + M_CSUM_START]!
+    const outerPartial = needs && gso === 0 && start === udp && meta[m + M_CSUM_OFF] === UDP_CSUM_OFF
+    if (needs && !outerPartial && (start < inner + INNER_MIN || start + meta[m + M_CSUM_OFF]! + 2 > udpEnd))
+      return LOST_DECAP_MALFORMED
+    if (gso !== 0) {
+      const kind = v4 ? GSO_UDP_TUNNEL_IPV4 : GSO_UDP_TUNNEL_IPV6
+      if ((gso & TUNNELLED) !== kind || !needs || off + meta[m + M_OUTER_TH]! !== udp) return LOST_DECAP_MALFORMED
+    }
+    const stored = be16(b, udp + UDP_CSUM_OFF)
+    if (stored !== 0 && (facts & (VNET_F_NEEDS_CSUM | VNET_F_DATA_VALID)) === 0) {
+      const length = udpEnd - udp
+      const pseudo = v4 ? pseudoIpv4(b, ip, IP_PROTO_UDP, length) : pseudoIpv6(b, ip, IP_PROTO_UDP, length)
+      if (checksumFold(this.#sums.add(pseudo, udp, length)) !== 0xffff) return LOST_DECAP_CHECKSUM
+    }
+
+    const tos = v4 ? b[ip + 1]! : (be16(b, ip) >>> 4) & 0xff
+    const outerEcn = tos & 3
+    if (outerEcn === CE || outerEcn === ECT1) {
+      const innerIp = findIp(b, inner, udpEnd)
+      if (innerIp >= 0) {
+        const innerEcn = (b[innerIp]! >>> 4 === 4 ? b[innerIp + 1]! : b[innerIp + 1]! >>> 4) & 3
+        const ecn = decapEcn(outerEcn, innerEcn)
+        if (ecn === -2) return LOST_DECAP_ECN
+        if (ecn >= 0) {
+          if (!mayWrite) return POP_NEEDS_ECN
+          writeEcn(b, innerIp, ecn)
+        }
       }
     }
-  }
 
-  const hasCsum = stored !== 0 || (facts & VNET_F_TUNNEL_CSUM) !== 0
-  if (gso !== 0) {
-    meta[m + M_GSO_TYPE] = gso & ~TUNNELLED
-    meta[m + M_OUTER_TH] = 0
-    meta[m + M_INNER_NH] = 0
+    const hasCsum = stored !== 0 || (facts & VNET_F_TUNNEL_CSUM) !== 0
+    if (gso !== 0) {
+      meta[m + M_GSO_TYPE] = gso & ~TUNNELLED
+      meta[m + M_OUTER_TH] = 0
+      meta[m + M_INNER_NH] = 0
+    }
+    if (outerPartial) {
+      meta[m + M_CSUM_START] = 0
+      meta[m + M_CSUM_OFF] = 0
+    }
+    meta[m + M_VFLAGS] = needs && !outerPartial ? VNET_F_NEEDS_CSUM : 0
+    shift(meta, m, off - inner)
+    meta[m + M_LEN] = udpEnd - inner
+    if (port >= 0) meta[m + M_PORT] = port
+    noteTunnel(b, meta, m, ip, udp, v4, tos, hasCsum)
+    return TUNNEL_OK
   }
-  if (outerPartial) {
-    meta[m + M_CSUM_START] = 0
-    meta[m + M_CSUM_OFF] = 0
-  }
-  meta[m + M_VFLAGS] = needs && !outerPartial ? VNET_F_NEEDS_CSUM : 0
-  shift(meta, m, off - inner)
-  meta[m + M_LEN] = udpEnd - inner
-  if (port >= 0) meta[m + M_PORT] = port
-  noteTunnel(b, meta, m, ip, udp, v4, tos, hasCsum)
-  return TUNNEL_OK
 }
 
 const noteTunnel = (

@@ -27,7 +27,7 @@ import {
 } from '../packet/slot.ts'
 import { ENCAP_DROP, ENCAP_PENDING, EncapTable } from './encap-table.ts'
 import { createLocated } from './execute-locate.ts'
-import { popTunnel } from './execute-pop.ts'
+import { Decapsulator } from './execute-pop.ts'
 import { Encapsulator } from './execute-push.ts'
 import { setHeader } from './execute-set.ts'
 import { popMpls, popVlan, pushMpls, pushVlan } from './execute-vlan.ts'
@@ -85,6 +85,7 @@ export class Executor {
   readonly #sink: ExecuteSink
   readonly #at = createLocated()
   readonly #encapsulator: Encapsulator
+  readonly #decapsulator: Decapsulator
   /** The slot's metadata before the last `pop`. */
   readonly #popped = new Int32Array(META_WORDS)
   /** The worker's entries; changed between batches. */
@@ -96,6 +97,7 @@ export class Executor {
     this.#sink = sink
     this.encaps = encaps
     this.#encapsulator = new Encapsulator(arena)
+    this.#decapsulator = new Decapsulator(arena)
   }
 
   /** Runs `program` on `slot`. An empty program is a decision to drop. */
@@ -125,7 +127,7 @@ export class Executor {
   pop(slot: number, port: number): number {
     const m = slot * META_WORDS
     for (let w = M_OFF; w < M_USER; w++) this.#popped[w] = this.#meta[m + w]!
-    return popTunnel(this.#bytes, this.#meta, slot, port, false)
+    return this.#decapsulator.pop(slot, port, false)
   }
 
   /** Undoes the last `pop`, of this slot, if the frame has not been written since: all facts and metadata are as before. */
@@ -273,7 +275,7 @@ export class Executor {
 
   #pop(slot: number, port: number, maxLen: number): void {
     if (maxLen > 0) this.#truncate(slot, maxLen)
-    const done = popTunnel(this.#bytes, this.#meta, slot, port, true)
+    const done = this.#decapsulator.pop(slot, port, true)
     if (done === TUNNEL_OK) this.#sink.reenter(slot)
     else this.#sink.lost(slot, done)
   }

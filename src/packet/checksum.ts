@@ -16,6 +16,46 @@ export const checksumAdd = (sum: number, b: Uint8Array, off: number, len: number
   return (len & 1) === 0 ? s : s + (b[even]! << 8)
 }
 
+const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1
+
+/**
+ * The same for long ranges of one big array of bytes, by words of 32 bits: several times as fast. Up to 64 KiB at once. Hot path.
+ *
+ * Words are read as the machine has them: swapping the bytes of the folded sum is the same as swapping those of each word (RFC 1071, 2(B)).
+ */
+export class WideChecksum {
+  readonly #bytes: Uint8Array
+  readonly #words: Int32Array | undefined
+
+  /** `bytes` should begin at a multiple of 4 of its buffer, as an arena does; if not, it is merely slow. */
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+    const aligned = (bytes.byteOffset & 3) === 0 && LITTLE_ENDIAN
+    this.#words = aligned ? new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length >>> 2) : undefined
+  }
+
+  /** As checksumAdd. */
+  add(sum: number, off: number, len: number): number {
+    const b = this.#bytes
+    const words = this.#words
+    if (words === undefined || (off & 1) !== 0 || len < 64) return checksumAdd(sum, b, off, len)
+    const head = off & 2
+    const first = (off + head) >>> 2
+    const last = (off + len) >>> 2
+    // Each half of at most 16,384 words: below 2^31.
+    let low = 0
+    let high = 0
+    for (let w = first; w < last; w++) {
+      const word = words[w]!
+      low += word & 0xffff
+      high += word >>> 16
+    }
+    const folded = checksumFold(low + high)
+    const swapped = ((folded & 0xff) << 8) | (folded >>> 8)
+    return checksumAdd(checksumAdd(sum + swapped, b, off, head), b, last * 4, off + len - last * 4)
+  }
+}
+
 /** Folds the carries of a running sum into 16 bits. */
 export const checksumFold = (sum: number): number => {
   let s = sum

@@ -1,7 +1,16 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { be16, put16 } from '../../../src/packet/bytes.ts'
-import { checksum, checksumPatch16, checksumUpdate16, pseudoIpv4, pseudoIpv6 } from '../../../src/packet/checksum.ts'
+import {
+  checksum,
+  checksumAdd,
+  checksumFold,
+  checksumPatch16,
+  checksumUpdate16,
+  pseudoIpv4,
+  pseudoIpv6,
+  WideChecksum,
+} from '../../../src/packet/checksum.ts'
 
 /** The slow twin: end-around carry after every word. */
 const slow = (bytes: Uint8Array): number => {
@@ -38,6 +47,34 @@ describe('checksum', () => {
     expect(~fold(pseudoIpv4(ip, 0, 17, 0x1234)) & 0xffff).toBe(slow(v4))
     const v6 = new Uint8Array([...ip.subarray(8, 40), 0, 1, 0x12, 0x34, 0, 0, 0, 58])
     expect(~fold(pseudoIpv6(ip, 0, 58, 0x11234)) & 0xffff).toBe(slow(v6))
+  })
+})
+
+describe('wide checksum', () => {
+  it('equals the narrow one at any place and length, of any buffer', () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ minLength: 100, maxLength: 400, size: 'max' }),
+        fc.nat(40),
+        fc.nat(300),
+        fc.nat(0xfffff),
+        fc.constantFrom(0, 1, 4),
+        (bytes, off, room, initial, shift) => {
+          const buffer = new Uint8Array(bytes.length + shift)
+          buffer.set(bytes, shift)
+          const len = Math.min(room, bytes.length - off)
+          const sum = new WideChecksum(buffer.subarray(shift)).add(initial, off, len)
+          expect(checksumFold(sum)).toBe(checksumFold(checksumAdd(initial, bytes, off, len)))
+        },
+      ),
+      { numRuns: 500 },
+    )
+  })
+
+  it('does not overflow on 64 KiB of ones', () => {
+    const ones = new Uint8Array(65540).fill(0xff)
+    for (const off of [0, 2]) expect(checksumFold(new WideChecksum(ones).add(0, off, 65535))).toBe(0xff00)
+    expect(checksumFold(new WideChecksum(ones).add(0, 2, 65534))).toBe(0xffff)
   })
 })
 
