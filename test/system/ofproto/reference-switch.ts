@@ -26,8 +26,8 @@ export class ReferenceSwitch {
   readonly #env = { ...process.env, PATH, OVS_RUNDIR: this.#dir, OVS_LOGDIR: this.#dir, OVS_DBDIR: this.#dir }
   readonly #db = `unix:${this.#dir}/db.sock`
 
-  /** Throws, and leaves nothing behind, if it cannot. */
-  start(): void {
+  /** `dummy`: 'override' for ports of all types, 'system' for those that stand for the system's alone: tunnels are real then. Throws, and leaves nothing behind, if it cannot. */
+  start(dummy: 'override' | 'system' = 'override'): void {
     try {
       const daemon = (name: string): string[] => [
         `--unixctl=${this.#dir}/${name}.ctl`,
@@ -39,7 +39,7 @@ export class ReferenceSwitch {
       this.#must('ovsdb-server', [`${this.#dir}/conf.db`, `--remote=p${this.#db}`, ...daemon('db')])
       this.vsctl('--no-wait init')
       this.vsctl('--no-wait set open . other_config:vlan-limit=2')
-      this.#must('ovs-vswitchd', [this.#db, '--enable-dummy=override', '--disable-system', ...daemon('vs')])
+      this.#must('ovs-vswitchd', [this.#db, `--enable-dummy=${dummy}`, '--disable-system', ...daemon('vs')])
       const port = (bridge: number, no: number, ofport: number): string =>
         `-- add-port br${bridge} p${no} -- set interface p${no} type=dummy ofport_request=${ofport}`
       for (const i of [0, 1]) {
