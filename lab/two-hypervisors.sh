@@ -1,8 +1,8 @@
 # The course of the labs vxlan and vxlan6, which differ in the underlay alone. Sourced by their run.
 
-# two_hypervisors LOCAL MAC_PREFIX: LOCAL is the tunnel address of hv1.
+# two_hypervisors LOCAL REMOTE MAC_PREFIX: tunnel addresses of hv1 and hv2; of the guests' addresses all but the last byte.
 two_hypervisors() {
-  local local=$1 mac=$2 hv
+  local local=$1 remote=$2 mac=$3 hv
   need_debian tshark
   lab_guest hv1 hv2 a1 a2 b1 b2
   lab_fabric
@@ -14,6 +14,10 @@ two_hypervisors() {
   lab_address a2 vf1 10.4.20.1/24
   lab_address b1 vf0 10.4.10.2/24 fd04:10::2/64
   lab_address b2 vf1 10.4.20.2/24
+
+  say 'the hosts themselves'
+  expect 'hv1 -> hv2, ping' comes_true pings hv1 "$remote"
+  expect 'hv2 -> hv1, ping' pings hv2 "$local"
 
   say 'guests of two hypervisors, VLAN 10 and VLAN 20'
   speaks a1 10.4.10.1 b1 10.4.10.2

@@ -1,0 +1,113 @@
+/** Underlays between hypervisors, and switches at their other end that are not ours. */
+import { mkdirSync } from 'node:fs'
+import type { Guest, Testbed } from './testbed.ts'
+
+/** Frames that leave by these links are cut to size and have complete checksums, as on a cable. */
+export const wire = async (guest: Guest, ...links: readonly string[]): Promise<void> => {
+  const off = ['tx', 'off', 'tso', 'off', 'gso', 'off', 'tx-udp-segmentation', 'off']
+  for (const link of links) await guest.must(['ethtool', '-K', link, ...off])
+}
+
+/** `ip -batch` in a namespace. */
+export const ipBatch = (guest: Guest, lines: readonly string[]): Promise<string> =>
+  guest.must(['ip', '-batch', '-'], { input: `${lines.join('\n')}\n` })
+
+/** A cable between two namespaces, both ends up. */
+export const veth = async (a: Guest, linkA: string, b: Guest, linkB: string, mtu = 1500): Promise<void> => {
+  await ipBatch(a, [
+    `link add ${linkA} mtu ${mtu} type veth peer name ${linkB} mtu ${mtu} netns ${b.netns}`,
+    `link set ${linkA} up`,
+  ])
+  await ipBatch(b, [`link set ${linkB} up`])
+}
+
+/** A namespace with two bridges, `left` and `right`, joined by a cable: wire0 in left, wire1 in right. Nobody speaks there but who is plugged in. */
+export class Fabric {
+  readonly guest: Guest
+
+  private constructor(guest: Guest) {
+    this.guest = guest
+  }
+
+  static async make(bed: Testbed, mtu = 1600): Promise<Fabric> {
+    const guest = await bed.guest('fabric')
+    await guest.sysctl('net.ipv6.conf.all.disable_ipv6', 1)
+    await guest.sysctl('net.ipv6.conf.default.disable_ipv6', 1)
+    await ipBatch(guest, [
+      `link add left mtu ${mtu} type bridge mcast_snooping 0`,
+      `link add right mtu ${mtu} type bridge mcast_snooping 0`,
+      `link add wire0 mtu ${mtu} type veth peer name wire1 mtu ${mtu}`,
+      'link set wire0 master left up',
+      'link set wire1 master right up',
+      'link set left up',
+      'link set right up',
+    ])
+    await wire(guest, 'wire0', 'wire1')
+    return new Fabric(guest)
+  }
+
+  async plug(side: 'left' | 'right', ...links: readonly string[]): Promise<void> {
+    await ipBatch(
+      this.guest,
+      links.map((link) => `link set ${link} master ${side} up`),
+    )
+  }
+}
+
+export interface KernelVtep {
+  readonly vni: number
+  readonly local: string
+  readonly remote: string
+  /** Behind it, by link eth0. */
+  readonly guest: Guest
+  readonly mac: string
+}
+
+/** The kernel's VXLAN device in `host`, bridged to one guest. */
+export const kernelVtep = async (host: Guest, { vni, local, remote, guest, mac }: KernelVtep): Promise<void> => {
+  await ipBatch(host, [
+    `link add br${vni} type bridge mcast_snooping 0`,
+    `link add vx${vni} type vxlan id ${vni} local ${local} remote ${remote} dstport 4789`,
+    `link add port${vni} type veth peer name eth0 address ${mac} netns ${guest.netns}`,
+    `link set vx${vni} master br${vni} up`,
+    `link set port${vni} master br${vni} up`,
+    `link set br${vni} up`,
+  ])
+}
+
+/** Debian's Open vSwitch with its userspace datapath, a process of the test in a guest's namespace, with a database and a folder of its own. */
+export class OvsPeer {
+  readonly #guest: Guest
+  readonly #folder: string
+
+  private constructor(guest: Guest, folder: string) {
+    this.#guest = guest
+    this.#folder = folder
+  }
+
+  static async start(bed: Testbed, guest: Guest): Promise<OvsPeer> {
+    const folder = bed.path(`ovs-${guest.netns}`)
+    mkdirSync(folder)
+    const env = { OVS_RUNDIR: folder, OVS_LOGDIR: folder, OVS_DBDIR: folder }
+    const schema = '/usr/share/openvswitch/vswitch.ovsschema'
+    await guest.must(['ovsdb-tool', 'create', `${folder}/conf.db`, schema], { env })
+    const socket = `unix:${folder}/db.sock`
+    const database = guest.start(
+      [
+        ...['ovsdb-server', `${folder}/conf.db`, `--remote=p${socket}`],
+        ...[`--unixctl=${folder}/db.ctl`, '--no-chdir', '-vconsole:info'],
+      ],
+      { env },
+    )
+    await database.until(/ovsdb-server \(Open vSwitch\)/)
+    const peer = new OvsPeer(guest, folder)
+    await peer.vsctl('--no-wait', 'init')
+    guest.start(['ovs-vswitchd', socket, `--unixctl=${folder}/switch.ctl`, '--no-chdir', '-vconsole:warn'], { env })
+    return peer
+  }
+
+  /** Waits until the switch has done it. */
+  vsctl(...args: readonly string[]): Promise<string> {
+    return this.#guest.must(['ovs-vsctl', `--db=unix:${this.#folder}/db.sock`, '--timeout=10', ...args])
+  }
+}
