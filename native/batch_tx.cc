@@ -31,6 +31,7 @@ namespace ts {
 namespace {
 
 constexpr size_t kEthernet = 14;
+constexpr size_t kMaxIp = 65535;
 
 struct Device {
   int fd, kind, header;
@@ -71,7 +72,8 @@ bool device_takes(const Device& device, const SlotFrame& frame) {
       return false;
   }
   if ((facts.gso_type & kGsoTunnel) != 0) {
-    if (device.header < kVnetMax) return false;
+    // Encapsulated, a super-frame may have outgrown the length field of the outer IP header, by which a receiver would cut it.
+    if (device.header < kVnetMax || frame.len - kEthernet > kMaxIp) return false;
     needs |= TUN_F_UDP_TUNNEL_GSO;
     if ((facts.flags & kTunnelCsum) != 0) needs |= TUN_F_UDP_TUNNEL_GSO_CSUM;
   }

@@ -10,7 +10,7 @@ namespace ts {
   X(M_GSO_TYPE, 7) X(M_GSO_SIZE, 8) X(M_HDR_LEN, 9) X(M_CSUM_START, 10) X(M_CSUM_OFF, 11)                  \
   X(M_OUTER_TH, 12) X(M_INNER_NH, 13) X(M_FIRST_PIPE, 14) X(META_WORDS, 40)                                \
   X(HEADROOM, 192) X(SMALL_SIZE, 2048) X(BIG_SIZE, 66560)                                                  \
-  X(VNET_F_NEEDS_CSUM, 1) X(VNET_F_DATA_VALID, 2)                                                          \
+  X(VNET_F_NEEDS_CSUM, 1) X(VNET_F_DATA_VALID, 2) X(VNET_F_TUNNEL_CSUM, 8)                                 \
   X(GSO_NONE, 0) X(GSO_TCPV4, 1) X(GSO_UDP, 3) X(GSO_TCPV6, 4) X(GSO_UDP_L4, 5)                            \
   X(GSO_UDP_TUNNEL_IPV4, 0x20) X(GSO_UDP_TUNNEL_IPV6, 0x40) X(GSO_ECN, 0x80)                               \
   X(RX_SMALL_USED, 0) X(RX_BIG_USED, 1) X(RX_OVERSIZE, 2) X(RX_NO_SLOT, 3) X(RX_RUNT, 4) X(RX_ERRNO, 5)    \

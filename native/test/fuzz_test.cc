@@ -27,6 +27,7 @@ static Shape random_shape(Random& random, size_t most) {
   s.ip.extra = random.below(6) * 8;
   s.ip.id = static_cast<uint16_t>(random.next());
   s.tunnel = random.one_in(3);
+  s.inner_vlans = static_cast<int>(random.below(3));
   s.tunnel_csum = random.one_in(2);
   s.outer.version = random.one_in(2) ? 6 : 4;
   s.outer.extra = random.below(6) * 8;

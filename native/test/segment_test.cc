@@ -130,8 +130,9 @@ TEST(segment_cuts_inside_of_tunnels) {
           s.outer.id = 0xffff;
           s.ip.version = inner;
           s.gso_size = 1399;
-          s.vlans = 1;
-          cuts(s);
+          for (s.vlans = 0; s.vlans <= 2; s.vlans++) {
+            for (s.inner_vlans = 0; s.inner_vlans <= 2; s.inner_vlans++) cuts(s);
+          }
         }
       }
     }

@@ -100,7 +100,7 @@ Bytes build(const Shape& s) {
     push16(b, behind);
     push16(b, 0);
     b.insert(b.end(), {8, 0, 0, 0, 0, 0, 100, 0});
-    push_ethernet(b, 0, s.ip.version);
+    push_ethernet(b, s.inner_vlans, s.ip.version);
   }
   push_ip(b, s.ip, protocol, transport, 1);
   push16(b, 40000);

@@ -20,7 +20,7 @@ struct IpShape {
 };
 
 struct Shape {
-  int vlans = 0;
+  int vlans = 0, inner_vlans = 0;  // the latter inside of a tunnel
   bool tunnel = false, tunnel_csum = false;
   IpShape outer, ip;
   bool tcp = true;
@@ -33,7 +33,7 @@ struct Shape {
   size_t outer_nh() const { return 14 + 4 * static_cast<size_t>(vlans); }
   size_t outer_th() const { return outer_nh() + outer.size(); }
   // Behind outer UDP, VXLAN and the inner Ethernet header, or right behind the only Ethernet header.
-  size_t nh() const { return tunnel ? outer_th() + 8 + 8 + 14 : outer_nh(); }
+  size_t nh() const { return tunnel ? outer_th() + 8 + 8 + 14 + 4 * static_cast<size_t>(inner_vlans) : outer_nh(); }
   size_t th() const { return nh() + ip.size(); }
   size_t headers() const { return th() + (tcp ? 20 + tcp_options : 8); }
   size_t field() const { return tcp ? 16 : 6; }

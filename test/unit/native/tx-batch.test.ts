@@ -150,6 +150,20 @@ describe('a frame that needs an offload', () => {
     expect(written({ vnetHdr: 12, offloads: ALL }, put(1, frame, facts))).toEqual(cut(12, frame, facts))
   })
 
+  it('a tunnel goes whole only while its outer IP header can say how long it is', () => {
+    for (const version of [4, 6] as const) {
+      const shape: Shape = { ...tcp4, gsoSize: 1400, tunnel: { ip: { version, extra: 0, id: 9 }, csum: false } }
+      const { headers } = build({ ...shape, payload: [] })
+      for (const longer of [0, 1]) {
+        const payload = new Array<number>(65535 + 14 - headers + longer).fill(3)
+        const { frame, facts } = build({ ...shape, payload })
+        written({ vnetHdr: 24, offloads: ALL }, put(1, frame, facts))
+        expect(result[TX_WRITES]).toBe(longer === 0 ? 1 : Math.ceil(payload.length / 1400))
+        expect(result[TX_MALFORMED]).toBe(0)
+      }
+    }
+  })
+
   it('a super-frame with neither a partial nor a valid checksum is completed by us', () => {
     const { frame, facts } = build(tcp4)
     const none = { ...facts, flags: 0, csumStart: 0, csumOff: 0 }
