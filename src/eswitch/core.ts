@@ -384,7 +384,9 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   }
 
   lost(slot: number, why: number): void {
-    this.#drop(slot, this.#meta[slot * META_WORDS + M_PORT]!, LOST_DROPS[why]!)
+    const reason = LOST_DROPS[why]!
+    if (reason < 0) this.#dispose(slot)
+    else this.#drop(slot, this.#meta[slot * META_WORDS + M_PORT]!, reason)
   }
 
   copy(slot: number): number {

@@ -20,7 +20,7 @@ const REASONS: readonly (readonly [number, DropReason])[] = [
   [E.LOST_OUTER_FRAGMENT, 'outer-fragment'],
 ]
 
-/** Index of the drop counter, by LOST_*. */
+/** Index of the drop counter, by LOST_*; -1: nothing is lost. */
 export const LOST_DROPS: Int32Array = (() => {
   const table = new Int32Array(E.LOST_REASONS).fill(-1)
   for (const [why, reason] of REASONS) table[why] = dropIndex(reason)
