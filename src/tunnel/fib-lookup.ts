@@ -2,7 +2,8 @@
  * Which way a packet goes, as `ip route get` says it: policy rules, then the tables that they name (fib-ipv4.ts, fib-ipv6.ts), then the source address
  * (fib-source.ts). What depends on more than links, addresses, rules, routes and, if they are at hand, neighbours is left out: whether an interface may
  * receive the source (rp_filter), `ignore_routes_with_linkdown`, VRFs, and that IPv4's local and main tables are one before the first rule is made, which
- * matters only to who gives the local table more than addresses.
+ * matters only to who gives the local table more than addresses; nor that the kernel, asking for the prefix that an IPv6 rule is to hold back, may take one route for
+ * another of the same next-hop object.
  */
 import { RT_TABLE_LOCAL } from '../netlink/route.ts'
 import { DSCP_MASK, type Range, type Rule, type RulePrefix } from '../netlink/rule.ts'

@@ -182,10 +182,17 @@ const change = fc.oneof(
   { weight: 3, arbitrary: disturb },
 )
 
+/**
+ * In IPv6 either routes by objects or rules that hold short prefixes back: of routes with one object the kernel mistakes one for another when it asks for the
+ * prefix, depending on which of them was looked up last on the same processor.
+ */
+const apart = (lines: readonly string[], objects: boolean): string[] =>
+  lines.filter((line) => !(objects ? /^-6 rule .*suppress/ : /^-6 route .* nhid/).test(line))
+
 /** Batches one after another, the first to start with. */
 export const rounds: fc.Arbitrary<string[][]> = fc
-  .tuple(setup, fc.array(fc.array(change, { minLength: 1, maxLength: 12 }), { maxLength: 5 }))
-  .map(([first, others]) => [first, ...others])
+  .tuple(setup, fc.array(fc.array(change, { minLength: 1, maxLength: 12 }), { maxLength: 5 }), fc.boolean())
+  .map(([first, others, objects]) => [first, ...others].map((lines) => apart(lines, objects)))
 
 const ask = (version: 4 | 6): fc.Arbitrary<Ask> =>
   fc
