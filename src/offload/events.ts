@@ -56,7 +56,7 @@ export class EventRun implements OffloadEvent {
 }
 
 export interface EventTotals {
-  /** Causes that concerned a peer or a flow, and causes that concerned none. */
+  /** Causes that concerned a peer or a flow, and causes that concerned none; those of bridges only if they concerned a flow. */
   events: number
   idle: number
   flows: number
@@ -102,7 +102,8 @@ export class EventLog {
     if (!run) return
     run.open--
     run.peers += examined
-    if (run.peers > 0 || run.flows > 0) this.#note(run)
+    // Each address that a bridge learns has all ways looked at: that nothing came of it is no news.
+    if (run.flows > 0 || (run.peers > 0 && run.kind !== 'bridge')) this.#note(run)
     else this.#totals.idle++
     this.#settle(run)
   }

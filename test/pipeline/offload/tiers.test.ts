@@ -1,8 +1,6 @@
 /** The offload module over the real tiers 2 and 3 in one thread, with traffic: what its decisions do to frames. */
 import { afterEach, describe, expect, test } from 'vitest'
 import type { DpifCounters, FlowStats } from '../../../src/datapath/contract.ts'
-import type { EswitchClient } from '../../../src/eswitch/client.ts'
-import type { Eswitch } from '../../../src/eswitch/contract.ts'
 import type { Profile } from '../../../src/eswitch/profile.ts'
 import { loadProfile } from '../../../src/eswitch/profile-file.ts'
 import { K_IN_PORT, K_TP } from '../../../src/flow/key.ts'
@@ -11,28 +9,7 @@ import { RoundScheduler } from '../../unit/offload/fakes.ts'
 import { flowMatch, keyOf, output } from '../tiers/flows.ts'
 import { numbered, numberOf } from '../tiers/frames.ts'
 import { World } from '../tiers/harness.ts'
-
-const withProfile = (client: EswitchClient, profile: Profile): Eswitch => ({
-  name: client.name,
-  switchId: client.switchId,
-  profile,
-  get state() {
-    return client.state
-  },
-  hasPort: (no) => client.hasPort(no),
-  get ruleCount() {
-    return client.ruleCount
-  },
-  capacity: profile.tableSize,
-  rulePut: (rule) => client.rulePut(rule),
-  encapPut: (entry) => client.encapPut(entry),
-  encapDel: (id) => client.encapDel(id),
-  ruleDel: (id, gone) => client.ruleDel(id, gone),
-  ruleStats: (id, out) => client.ruleStats(id, out),
-  ruleActive: (id) => client.ruleActive(id),
-  ruleIds: () => client.ruleIds(),
-  onState: (listener) => client.onState(listener),
-})
+import { withProfile } from './with-profile.ts'
 
 let world: World
 let module: OffloadModule
