@@ -14,6 +14,7 @@ import { RingConsumer, type RingMemory } from '../lib/ring.ts'
 import { type Arena, META_WORDS, SlotPool } from '../packet/slot.ts'
 import type { DpFlow, Dpif, DpifCounters, DpPort, FlowStats } from './contract.ts'
 import type { DatapathControl, DatapathEvent, PortOpen } from './control.ts'
+import { FlowBook } from './flow-book.ts'
 import {
   CMD_BARRIER,
   CMD_ENCAP_DEL,
@@ -38,10 +39,6 @@ import {
   C_MISSES,
   C_UPCALLS,
   type DatapathShared,
-  FLOW_STAT_WORDS,
-  FS_BYTES,
-  FS_PACKETS,
-  FS_USED,
   OWNER_FIRST_ESWITCH,
   OWNER_MAIN,
 } from './shared.ts'
@@ -75,13 +72,7 @@ export class DatapathClient implements Dpif {
   readonly #transport: DatapathTransport
   readonly #replies: RingConsumer
   readonly #commands: CommandWriter
-  readonly #capacity: number
-  #flowLimit: number
-  readonly #flows = new Map<number, DpFlow>()
-  /** Ids that were given back, and the first one never used. */
-  readonly #freeIds: number[] = []
-  #nextId = 0
-  readonly #dying = new Map<number, ((final: FlowStats) => void)[]>()
+  readonly #flows: FlowBook
   readonly #ports = new Map<number, DpPort>()
   readonly #owners = new Map<string, number>()
   readonly #requests = new Map<number, Promised>()
@@ -100,45 +91,33 @@ export class DatapathClient implements Dpif {
     this.#transport = transport
     this.#replies = new RingConsumer(shared.replies)
     this.#commands = new CommandWriter(shared.commands, () => transport.wake())
-    this.#capacity = shared.flowFlags.length
-    this.#flowLimit = Math.min(flowLimit ?? this.#capacity, this.#capacity)
+    this.#flows = new FlowBook(shared, flowLimit)
     this.#replies.sleep()
   }
 
   // --- flows ---
 
   get flowLimit(): number {
-    return this.#flowLimit
+    return this.#flows.limit
   }
 
   /** At most what the shared statistics were made for. */
   setFlowLimit(flows: number): void {
-    this.#flowLimit = Math.max(0, Math.min(flows, this.#capacity))
+    this.#flows.setLimit(flows)
   }
 
   flowNew(): number {
-    if (this.#nextId - this.#freeIds.length >= this.#flowLimit) return -1
-    const id = this.#freeIds.pop() ?? this.#nextId++
-    this.shared.flowStats.fill(0, id * FLOW_STAT_WORDS, (id + 1) * FLOW_STAT_WORDS)
-    this.shared.flowFlags[id] = 0
-    return id
+    return this.#flows.newId()
   }
 
   flowPut(flow: DpFlow): void {
     const program = compileActions(flow.actions)
-    this.#flows.set(flow.id, flow)
+    this.#flows.put(flow)
     this.#send(2 + flowRecordWords(flow.match, program), CMD_FLOW_PUT, flow.id, program, flow.match)
   }
 
   flowDel(id: number, gone?: (final: FlowStats) => void): void {
-    const dying = this.#dying.get(id)
-    if (dying !== undefined) {
-      if (gone) dying.push(gone)
-      return
-    }
-    this.#flows.delete(id)
-    this.#dying.set(id, gone ? [gone] : [])
-    this.#send(2, CMD_FLOW_DEL, id)
+    if (this.#flows.remove(id, gone)) this.#send(2, CMD_FLOW_DEL, id)
   }
 
   flow(id: number): DpFlow | undefined {
@@ -146,26 +125,16 @@ export class DatapathClient implements Dpif {
   }
 
   flows(): Iterable<DpFlow> {
-    return this.#flows.values()
+    return this.#flows.all()
   }
 
   get flowCount(): number {
-    return this.#flows.size
+    return this.#flows.count
   }
 
   /** Tier 2's part; the offload module adds the eswitches'. */
   flowStats(id: number, out: FlowStats): boolean {
-    if (!this.#flows.has(id)) return false
-    this.#readStats(id, out)
-    return true
-  }
-
-  #readStats(id: number, out: FlowStats): void {
-    const stats = this.shared.flowStats
-    out.packets = stats[id * FLOW_STAT_WORDS + FS_PACKETS]!
-    out.bytes = stats[id * FLOW_STAT_WORDS + FS_BYTES]!
-    out.used = stats[id * FLOW_STAT_WORDS + FS_USED]!
-    out.tcpFlags = this.shared.flowFlags[id]!
+    return this.#flows.stats(id, out)
   }
 
   // --- packets ---
@@ -380,7 +349,7 @@ export class DatapathClient implements Dpif {
         else this.upcallDone(operand, [])
       } else if (op === REPLY_TOO_BIG) this.#tooBigCame(operand)
       else if (op === REPLY_RETURN) this.pool.give(operand)
-      else if (op === REPLY_FLOW_GONE) this.#gone(operand)
+      else if (op === REPLY_FLOW_GONE) this.#flows.gone(operand)
       else if (op === REPLY_BARRIER) {
         this.#barriers.get(operand)?.()
         this.#barriers.delete(operand)
@@ -400,16 +369,6 @@ export class DatapathClient implements Dpif {
   #tooBigCame(slot: number): void {
     if (this.#tooBig) this.#tooBig(slot, encapOf(this.arena.meta[slot * META_WORDS + U_STATE]!))
     else this.upcallDone(slot, TOO_BIG)
-  }
-
-  #gone(id: number): void {
-    const listeners = this.#dying.get(id) ?? []
-    this.#dying.delete(id)
-    this.#freeIds.push(id)
-    if (listeners.length === 0) return
-    const final: FlowStats = { packets: 0, bytes: 0, used: 0, tcpFlags: 0 }
-    this.#readStats(id, final)
-    for (const gone of listeners) gone({ ...final })
   }
 
   #send(n: number, op: number, operand: number, program?: Int32Array, match?: Match, row?: EncapRow): void {

@@ -5,24 +5,14 @@
 
 import type { FlowStats } from '../datapath/contract.ts'
 import type { EncapEntry } from '../flow/encap.ts'
-import { encapRecordWords, writeEncapRecord } from '../flow/encap-record.ts'
 import { encapRow } from '../flow/encap-table.ts'
 import { K_DP_WORDS, type Match } from '../flow/key.ts'
 import { compileActions } from '../flow/program.ts'
-import { flowRecordWords, writeFlowRecord } from '../flow/program-record.ts'
 import type { Clock } from '../lib/clock.ts'
 import { MAX_PORTS } from '../port/contract.ts'
 import { STATUS_HANG, STATUS_STOP } from '../port/thread-status.ts'
 import type { Eswitch, EswitchRule, EswitchState } from './contract.ts'
-import {
-  ENCAP_DEL,
-  ENCAP_PUT,
-  type EswitchEvent,
-  type EswitchPortOpen,
-  RULE_ACTIONS,
-  RULE_DEL,
-  RULE_PUT,
-} from './control.ts'
+import type { EswitchEvent, EswitchPortOpen } from './control.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { AdoptedPort, DatapathSide, EswitchSpawn } from './host.ts'
 import { Incarnation } from './incarnation.ts'
@@ -355,26 +345,20 @@ export class EswitchClient implements Eswitch {
     const known = this.#rules.get(rule.id)
     if (known !== undefined && sameMatch(known.rule.match, rule.match)) {
       this.#rules.replace(rule)
-      const { words, at } = life.command(2 + program.length)
-      words[at] = RULE_ACTIONS
-      words[at + 1] = known.index
-      words.set(program, at + 2)
+      life.setActions(known.index, program)
       return 'ok'
     }
     if (known === undefined && this.#rules.count >= this.capacity) return 'full'
     if (known !== undefined) this.ruleDel(rule.id)
     const index = this.#rules.add(rule)
     if (index < 0) return 'full'
-    const { words, at } = life.command(2 + flowRecordWords(rule.match, program))
-    words[at] = RULE_PUT
-    words[at + 1] = index
-    writeFlowRecord(words, at + 2, rule.match, program)
+    life.putRule(index, rule.match, program)
     return 'ok'
   }
 
   ruleDel(id: number, gone: (final: FlowStats) => void = () => {}): void {
     const index = this.#rules.remove(id, gone)
-    if (index >= 0) this.#tell(RULE_DEL, index)
+    if (index >= 0) this.#life?.delRule(index)
   }
 
   /** For rules lost with their worker: the last statistics, until the next worker runs. */
@@ -399,23 +383,12 @@ export class EswitchClient implements Eswitch {
   encapPut(entry: EncapEntry): 'ok' | 'down' {
     const life = this.#life
     if (life === undefined || this.#state !== 'running' || entry.state !== 'ready') return 'down'
-    const row = encapRow(entry)
-    const { words, at } = life.command(2 + encapRecordWords(row))
-    words[at] = ENCAP_PUT
-    words[at + 1] = row.id
-    writeEncapRecord(words, at + 2, row)
+    life.putEncap(encapRow(entry))
     return 'ok'
   }
 
   encapDel(id: number): void {
-    this.#tell(ENCAP_DEL, id)
-  }
-
-  #tell(op: number, operand: number): void {
-    if (this.#life === undefined) return
-    const { words, at } = this.#life.command(2)
-    words[at] = op
-    words[at + 1] = operand
+    this.#life?.delEncap(id)
   }
 
   // --- rings ---

@@ -1,7 +1,20 @@
 /** One life of an eswitch's worker, as the main thread sees it: its thread, its rings, and what it was asked and has not answered. */
+import { encapRecordWords, writeEncapRecord } from '../flow/encap-record.ts'
+import type { EncapRow } from '../flow/encap-table.ts'
+import type { Match } from '../flow/key.ts'
+import { flowRecordWords, writeFlowRecord } from '../flow/program-record.ts'
 import { CommandWriter } from '../lib/command-writer.ts'
 import { RingConsumer } from '../lib/ring.ts'
-import { type EswitchControl, type EswitchEvent, RULE_GONE } from './control.ts'
+import {
+  ENCAP_DEL,
+  ENCAP_PUT,
+  type EswitchControl,
+  type EswitchEvent,
+  RULE_ACTIONS,
+  RULE_DEL,
+  RULE_GONE,
+  RULE_PUT,
+} from './control.ts'
 import type { EswitchThread } from './host.ts'
 import type { EswitchShared } from './shared.ts'
 
@@ -69,8 +82,31 @@ export class Incarnation {
 
   // --- rings ---
 
-  /** Room for a command of `n` words, to be filled at once; it goes at the end of the current job. */
-  command(n: number): { words: Int32Array; at: number } {
+  putRule(index: number, match: Match, program: Int32Array): void {
+    const { words, at } = this.#command(RULE_PUT, index, flowRecordWords(match, program))
+    writeFlowRecord(words, at, match, program)
+  }
+
+  setActions(index: number, program: Int32Array): void {
+    const { words, at } = this.#command(RULE_ACTIONS, index, program.length)
+    words.set(program, at)
+  }
+
+  delRule(index: number): void {
+    this.#command(RULE_DEL, index, 0)
+  }
+
+  putEncap(row: EncapRow): void {
+    const { words, at } = this.#command(ENCAP_PUT, row.id, encapRecordWords(row))
+    writeEncapRecord(words, at, row)
+  }
+
+  delEncap(id: number): void {
+    this.#command(ENCAP_DEL, id, 0)
+  }
+
+  /** Room for the `n` words after a command's operand, to be filled at once; it goes at the end of the current job. */
+  #command(op: number, operand: number, n: number): { words: Int32Array; at: number } {
     if (!this.#scheduled) {
       this.#scheduled = true
       queueMicrotask(() => {
@@ -78,7 +114,11 @@ export class Incarnation {
         this.#flush()
       })
     }
-    return this.#commands.reserve(n)
+    const room = this.#commands.reserve(2 + n)
+    room.words[room.at] = op
+    room.words[room.at + 1] = operand
+    room.at += 2
+    return room
   }
 
   /** Handles waiting replies and sends what waits. True if there was a reply. `gone` is called for each rule that was removed. */
