@@ -21,5 +21,7 @@ export const LOST_DECAP_ECN = 12
 /** Tier 1's `drop` with a reason of that name: no tunnel port takes such a packet; a fragment of an outer packet. */
 export const LOST_UNKNOWN_VNI = 13
 export const LOST_OUTER_FRAGMENT = 14
+/** No loss: tier 1 has taken the packet for itself. Not counted. */
+export const LOST_TAKEN = 15
 /** How many there are. */
-export const LOST_REASONS = 15
+export const LOST_REASONS = 16

@@ -7,7 +7,7 @@
  */
 import { MAX_ENCAPS } from './encap.ts'
 import { K_ARP_HW, K_ETH, K_MPLS, K_ND_TARGET, K_NW, K_NW_DST, K_NW_SRC, K_TP } from './key.ts'
-import { LOST_OUTER_FRAGMENT, LOST_TRANSLATION, LOST_UNKNOWN_VNI } from './lost.ts'
+import { LOST_OUTER_FRAGMENT, LOST_TAKEN, LOST_TRANSLATION, LOST_UNKNOWN_VNI } from './lost.ts'
 import type { OdpAction, SetHeader } from './odp.ts'
 
 /** port */
@@ -105,8 +105,12 @@ const consumes = (action: OdpAction): boolean =>
   action.type === 'reenter' ||
   (action.type === 'clone' && action.actions.some(consumes))
 
-const lostFor = (reason: string): number =>
-  reason === 'unknown-vni' ? LOST_UNKNOWN_VNI : reason === 'outer-fragment' ? LOST_OUTER_FRAGMENT : LOST_TRANSLATION
+/** Reasons of tier 1 that are told apart; all others are one. */
+const LOST_BY_REASON: ReadonlyMap<string, number> = new Map([
+  ['unknown-vni', LOST_UNKNOWN_VNI],
+  ['outer-fragment', LOST_OUTER_FRAGMENT],
+  ['taken', LOST_TAKEN],
+])
 
 const compileSet = (action: OdpAction & { type: 'set' }, out: number[]): void => {
   const settable = SETTABLE[action.header]
@@ -158,7 +162,7 @@ const compileList = (actions: readonly OdpAction[], out: number[]): void => {
         break
       case 'drop':
         if (!last) throw new ProgramError('drop must be the last action of its list')
-        out.push(OP_DROP | (lostFor(action.reason) << 8))
+        out.push(OP_DROP | ((LOST_BY_REASON.get(action.reason) ?? LOST_TRANSLATION) << 8))
         break
       case 'tnl_push':
         if (!Number.isInteger(action.entry) || action.entry < 0 || action.entry >= MAX_ENCAPS)

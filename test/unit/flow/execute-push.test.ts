@@ -8,8 +8,11 @@ import {
   LOST_FLOW_DROP,
   LOST_MALFORMED,
   LOST_NO_ROUTE,
+  LOST_OUTER_FRAGMENT,
+  LOST_TAKEN,
   LOST_TRANSLATION,
   LOST_TUNNEL_LOOP,
+  LOST_UNKNOWN_VNI,
   TUNNEL_OK,
 } from '../../../src/flow/execute.ts'
 import { Encapsulator } from '../../../src/flow/execute-push.ts'
@@ -515,6 +518,14 @@ describe('entries', () => {
         },
       ),
     )
+  })
+
+  it('and reasons of tier 1 have names of their own', () => {
+    const why = (reason: string): unknown => new Bench().run(inner, [{ type: 'drop', reason }])
+    expect(why('unknown-vni')).toMatchObject([{ what: 'lost', value: LOST_UNKNOWN_VNI }])
+    expect(why('outer-fragment')).toMatchObject([{ what: 'lost', value: LOST_OUTER_FRAGMENT }])
+    expect(why('taken')).toMatchObject([{ what: 'lost', value: LOST_TAKEN }])
+    expect(why('no-such-table')).toMatchObject([{ what: 'lost', value: LOST_TRANSLATION }])
   })
 
   it('out of range do not compile; nor a header of another length', () => {
