@@ -3,7 +3,10 @@ import { type Address, IFA_F_SECONDARY } from '../netlink/address.ts'
 import { sameBytes } from './prefix-trie.ts'
 
 interface Entry extends Address {
+  /** The dump, or the time after it, in which it was last heard of. */
   epoch: number
+  /** The dump that listed it last; 0: none. */
+  listed: number
 }
 
 const same = (a: Address, b: Address): boolean =>
@@ -18,22 +21,25 @@ export class AddressList {
     const list = this.#list(address.ifindex)
     const at = list.findIndex((entry) => same(entry, address))
     const old = at < 0 ? undefined : list.splice(at, 1)[0]
-    const to = list.findLastIndex((entry) => entry.version === address.version && entry.epoch === this.epoch) + 1
-    list.splice(to, 0, { ...address, epoch: this.epoch })
+    const to = list.findLastIndex((entry) => entry.version === address.version && entry.listed === this.epoch) + 1
+    list.splice(to, 0, { ...address, epoch: this.epoch, listed: this.epoch })
     return !old || old.flags !== address.flags || old.scope !== address.scope || to !== at
   }
 
   added(address: Address): boolean {
     const list = this.#list(address.ifindex)
-    const entry = { ...address, epoch: this.epoch }
     const at = list.findIndex((other) => same(other, address))
     const old = list[at]
+    const entry = { ...address, epoch: this.epoch, listed: old?.listed ?? 0 }
     if (old) {
       list[at] = entry
       return old.flags !== entry.flags || old.scope !== entry.scope
     }
-    if (address.version === 6) list.splice(0, 0, entry)
-    else if ((address.flags & IFA_F_SECONDARY) !== 0) list.push(entry)
+    if (address.version === 6) {
+      // Before the first one whose scope is as wide or narrower.
+      const behind = list.findIndex((other) => other.version === 6 && other.scope >= address.scope)
+      list.splice(behind < 0 ? list.length : behind, 0, entry)
+    } else if ((address.flags & IFA_F_SECONDARY) !== 0) list.push(entry)
     // Behind the last primary one whose scope is as narrow or narrower.
     else
       list.splice(

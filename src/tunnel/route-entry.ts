@@ -7,6 +7,8 @@ export interface RouteEntry {
   route: Route
   /** The dump, or the time after it, in which it was last heard of. */
   epoch: number
+  /** The dump that listed it last: those that a dump lists stand in its order, whatever news came meanwhile. 0: none. */
+  listed: number
 }
 
 /** What a table does when one of its runs changes: it counts and indexes. */

@@ -15,7 +15,7 @@ export class RouteTable {
   readonly #tries = { 4: new Map<number, PrefixTrie<RouteEntry[]>>(), 6: new Map<number, PrefixTrie<RouteEntry[]>>() }
   readonly #owner: RunOwner = {
     make: (route, epoch) => {
-      const entry = { route, epoch }
+      const entry = { route, epoch, listed: 0 }
       this.size++
       this.index.add(entry)
       return entry

@@ -7,6 +7,8 @@ interface RuleEntry {
   readonly rule: Rule
   /** The dump, or the time after it, in which it was last heard of. */
   epoch: number
+  /** The dump that listed it last; 0: none. */
+  listed: number
 }
 
 const idOf = (rule: Rule): string =>
@@ -29,13 +31,13 @@ export class RuleList {
   /** A part of a dump: behind what the same dump has listed before. True if it changed something. */
   listed(rule: Rule): boolean {
     const id = idOf(rule)
-    const at = this.#run.findIndex((entry) => entry.id === id && entry.epoch !== this.epoch)
+    const at = this.#run.findIndex((entry) => entry.id === id)
     if (at >= 0) this.#run.splice(at, 1)
     let place = this.#run.findIndex((entry) => entry.rule.priority >= rule.priority)
     if (place < 0) place = this.#run.length
     for (let i = place; this.#run[i]?.rule.priority === rule.priority; i++)
-      if (this.#run[i]!.epoch === this.epoch) place = i + 1
-    this.#run.splice(place, 0, { id, rule, epoch: this.epoch })
+      if (this.#run[i]!.listed === this.epoch) place = i + 1
+    this.#run.splice(place, 0, { id, rule, epoch: this.epoch, listed: this.epoch })
     return place !== at
   }
 
@@ -48,7 +50,7 @@ export class RuleList {
       return false
     }
     const behind = this.#run.findIndex((entry) => entry.rule.priority > rule.priority)
-    this.#run.splice(behind < 0 ? this.#run.length : behind, 0, { id, rule, epoch: this.epoch })
+    this.#run.splice(behind < 0 ? this.#run.length : behind, 0, { id, rule, epoch: this.epoch, listed: 0 })
     return true
   }
 

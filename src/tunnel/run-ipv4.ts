@@ -34,10 +34,11 @@ export const listIpv4 = (run: RouteEntry[], owner: RunOwner, route: Route, epoch
   const old = run[at]
   if (old) run.splice(at, 1)
   let { from: place, to } = equals(run, route)
-  for (let i = place; i < to; i++) if (run[i]!.epoch === epoch) place = i + 1
+  for (let i = place; i < to; i++) if (run[i]!.listed === epoch) place = i + 1
   const entry = old ?? owner.make(route, epoch)
   run.splice(place, 0, entry)
   entry.epoch = epoch
+  entry.listed = epoch
   if (!old) return 'changed'
   const changed = !sameState(old.route, route)
   if (changed) owner.become(entry, route)

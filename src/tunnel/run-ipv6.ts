@@ -62,12 +62,14 @@ export const listIpv6 = (run: RouteEntry[], owner: RunOwner, message: Route, epo
   let cursor = 0
   while (cursor < run.length && compare(run[cursor]!.route, message) < 0) cursor++
   for (let i = cursor; i < run.length && compare(run[i]!.route, message) === 0; i++)
-    if (run[i]!.epoch === epoch) cursor = i + 1
+    if (run[i]!.listed === epoch) cursor = i + 1
   for (const [i, route] of singles(message).entries()) {
     const at = find(run, route, cursor)
     const old = run[at]
     if (!old) {
-      run.splice(cursor++, 0, owner.make(route, epoch))
+      const entry = owner.make(route, epoch)
+      entry.listed = epoch
+      run.splice(cursor++, 0, entry)
       applied = 'changed'
       continue
     }
@@ -78,6 +80,7 @@ export const listIpv6 = (run: RouteEntry[], owner: RunOwner, message: Route, epo
       run.splice(cursor, 0, old)
       applied = 'changed'
     }
+    old.listed = epoch
     if (refresh(owner, old, route, epoch) === 'changed') applied = 'changed'
     cursor = run.indexOf(old) + 1
   }

@@ -109,6 +109,14 @@ describe('a dump', () => {
     expect(order(table)).toBe('g1@5 d3 d1 o1')
   })
 
+  test('lists once what news have told during it', () => {
+    const table = tableOf('d1')
+    table.added(routeOf('d2'), 0, 1)
+    expect(dump(table, ['d1'], ['d2'])).toEqual(['same', 'same'])
+    expect(order(table)).toBe('d1 d2')
+    expect(table.size).toBe(2)
+  })
+
   test('of an empty table fills it', () => {
     const table = new RouteTable()
     dump(table, ['d1@5'], ['g1', 'g2'], ['d2'])
