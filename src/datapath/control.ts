@@ -7,6 +7,8 @@ import type { PortFd } from '../port/tap.ts'
 export type PortOpen =
   | ({ readonly type: 'tap' } & PortFd)
   | ({ readonly type: 'packet' } & PortFd)
+  /** A bridge's internal port behind which is nobody: what is sent to it is a counted drop. */
+  | { readonly type: 'none' }
   /** One thread only: pipeline tests. */
   | { readonly type: 'object'; readonly port: Port }
 

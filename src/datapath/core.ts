@@ -6,7 +6,7 @@
  * in than can go out).
  */
 import { FlowCache } from '../flow/cache.ts'
-import { type ExecuteSink, Executor } from '../flow/execute.ts'
+import { type ExecuteSink, Executor, LOST_TAKEN } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey, K_TUN_DST } from '../flow/key.ts'
 import { microflow } from '../flow/microflow.ts'
@@ -244,7 +244,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
 
   markerUp(link: EswitchLink, port: number, seq: number): void {
     if (this.#links.byOwner(link.owner) !== link) return
-    if (this.#waiting.startGrace(port, seq)) link.answerMarker(port, seq)
+    if (this.#waiting.startGrace(port, seq)) this.#held.answerMarker(link, port, seq)
   }
 
   #arrive(slot: number, port: number): void {
@@ -360,7 +360,8 @@ export class Datapath implements ExecuteSink, LinkHandler {
   }
 
   lost(slot: number, why: number): void {
-    this.#slots.drop(slot, LOST_DROPS[why]!)
+    if (why === LOST_TAKEN) this.#slots.dispose(slot)
+    else this.#slots.drop(slot, LOST_DROPS[why]!)
   }
 
   copy(slot: number): number {

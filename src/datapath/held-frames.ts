@@ -6,10 +6,11 @@ import { ENCAP_DROP, ENCAP_PENDING, type EncapRow, type EncapTable } from '../fl
 import { LOST_NEIGHBOUR_QUEUE, LOST_NEIGHBOUR_TIMEOUT, LOST_TUNNEL_MTU } from '../flow/execute.ts'
 import { OP_DROP } from '../flow/program.ts'
 import type { ReplyRing } from '../lib/reply-ring.ts'
-import { META_WORDS } from '../packet/slot.ts'
+import { M_TUN_DST, META_WORDS } from '../packet/slot.ts'
 import { dropIndex } from '../port/drop.ts'
 import { LOST_DROPS } from '../port/lost.ts'
 import { EncapQueues } from './encap-queues.ts'
+import type { EswitchLink } from './link.ts'
 import type { EswitchLinks } from './links.ts'
 import { REPLY_TOO_BIG, REPLY_UPCALL } from './records.ts'
 import type { Slots } from './slots.ts'
@@ -154,7 +155,9 @@ export class HeldFrames {
       return
     }
     const own = this.#slots.toOwn(slot)
-    if (own >= 0) this.#queues.add(own, entry, nextHop, this.now)
+    if (own < 0) return
+    if (!this.#isPopped(own)) this.waiting.makeLate(own)
+    this.#queues.add(own, entry, nextHop, this.now)
   }
 
   /** Frames that wait for a next hop. */
@@ -223,7 +226,21 @@ export class HeldFrames {
 
   #endGrace(port: number): void {
     const seq = this.waiting.graceOver(port)
-    if (seq >= 0) this.#links.ofPort(port)?.answerMarker(port, seq)
+    const late = this.waiting.lateOver(port)
+    if (seq < 0 && !late) return
+    const link = this.#links.ofPort(port)
+    if (link !== undefined) this.answerMarker(link, port, Math.max(0, seq))
+  }
+
+  /** All frames of the port that waited when it was asked have gone, late ones aside. */
+  answerMarker(link: EswitchLink, port: number, seq: number): void {
+    link.answerMarker(port, seq, this.waiting.lateLow(port), this.waiting.lateHigh(port))
+  }
+
+  /** True if the packet came out of a tunnel: its order is not that of the packet as it came. */
+  #isPopped(slot: number): boolean {
+    const m = slot * META_WORDS + M_TUN_DST
+    return (this.#meta[m]! | this.#meta[m + 1]! | this.#meta[m + 2]! | this.#meta[m + 3]!) !== 0
   }
 
   #origin(slot: number): number {

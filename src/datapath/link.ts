@@ -14,6 +14,7 @@ import {
   LINK_RECORD,
   LINK_SHARE,
   linkRingWords,
+  MARKER_RECORD,
   STALL_MS,
   UP_FRAME,
   UP_RETURN,
@@ -152,9 +153,16 @@ export class EswitchLink {
     if (!this.#write(DOWN_RETURN, slot)) throw new Error(`ring to eswitch ${this.owner} has no room for its own slots`)
   }
 
-  answerMarker(port: number, seq: number): void {
-    if (!this.#write(DOWN_MARKER | (port << 8), seq))
-      throw new Error(`ring to eswitch ${this.owner} has no room for a marker`)
+  /** `low`, `high`: microflows with late frames (waiting.ts). */
+  answerMarker(port: number, seq: number, low: number, high: number): void {
+    const at = this.#down.reserve(MARKER_RECORD)
+    if (at < 0) throw new Error(`ring to eswitch ${this.owner} has no room for a marker`)
+    const words = this.#down.words
+    words[at] = DOWN_MARKER | (port << 8)
+    words[at + 1] = seq
+    words[at + 2] = low
+    words[at + 3] = high
+    this.#wrote = true
   }
 
   /** Makes the batch visible, and wakes the eswitch if it sleeps. */

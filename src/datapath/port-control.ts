@@ -99,7 +99,7 @@ export class PortControl {
 
   #open(no: number, name: string, open: PortOpen): void {
     this.#parts.intake.open(no, name, open)
-    this.#parts.intake.watch(no)
+    if (open.type !== 'none') this.#parts.intake.watch(no)
   }
 
   #release(no: number): void {

@@ -3,13 +3,16 @@
  * and by microflow.
  *
  * Per port it also knows when all frames that waited at some moment have gone (a *grace period*, as in RCU): frames are stamped with one of two
- * epochs, a marker turns the epoch over and waits for the old one to run empty. A stream of new flows cannot starve a marker. Frames that wait elsewhere
- * in the datapath (encap-queues.ts) count by `hold` and `unhold`.
+ * epochs, a marker turns the epoch over and waits for the old one to run empty. A stream of new flows cannot starve a marker.
+ *
+ * Frames that wait for a next hop (encap-queues.ts) may do so for a second, because of a peer that is down; other microflows' markers do not wait for them. Instead the answer to a
+ * marker says which microflows still have such *late* frames above, as bits (microflowBit).
  *
  * A frame's port here is its *origin*: the one by which it entered the datapath, whatever tunnels made of M_PORT since.
  */
 import { M_USER, META_WORDS } from '../packet/slot.ts'
 import { MAX_PORTS } from '../port/contract.ts'
+import { microflowBit } from '../port/link.ts'
 
 /** Words of a slot's metadata that the datapath uses while it holds the slot. */
 export const U_NEXT = M_USER
@@ -18,7 +21,7 @@ export const U_ORDER = M_USER + 1
 export const U_SINCE = M_USER + 2
 /**
  * The rest of what is known of a frame: look-ups so far (bits 0..2), epoch (bit 3), origin (bits 4..13), number of an encap entry + 1 (bits 14..30): the one that it still must
- * be encapsulated by, or is too big for; 0 when there is none.
+ * be encapsulated by, or is too big for; 0 when there is none. Bit 31: the frame is late.
  */
 export const U_STATE = M_USER + 3
 
@@ -27,15 +30,19 @@ const EPOCH_SHIFT = 3
 const ORIGIN_SHIFT = 4
 const ORIGIN = MAX_PORTS - 1
 const ENCAP_SHIFT = 14
-const BELOW_ENCAP = (1 << ENCAP_SHIFT) - 1
+const ENCAP = 0x1ffff
+const NOT_ENCAP = ~(ENCAP << ENCAP_SHIFT)
+const LATE = 1 << 31
+/** Counters of late frames by port: microflows share them. */
+const LATE_COUNTERS = 64
 
 export const lookupsOf = (state: number): number => state & LOOKUPS
 export const originOf = (state: number): number => (state >>> ORIGIN_SHIFT) & ORIGIN
 /** Entry, -1 for none. */
-export const encapOf = (state: number): number => (state >>> ENCAP_SHIFT) - 1
+export const encapOf = (state: number): number => ((state >>> ENCAP_SHIFT) & ENCAP) - 1
 export const withLookups = (state: number, lookups: number): number => (state & ~LOOKUPS) | lookups
 /** `entry` -1: none. */
-export const withEncap = (state: number, entry: number): number => (state & BELOW_ENCAP) | ((entry + 1) << ENCAP_SHIFT)
+export const withEncap = (state: number, entry: number): number => (state & NOT_ENCAP) | ((entry + 1) << ENCAP_SHIFT)
 
 export interface WaitingLimits {
   readonly upcallsPerPort: number
@@ -71,6 +78,10 @@ export class Waiting {
   /** Sequence number that the running grace period answers, and the one after it; -1 for none. */
   readonly #grace = new Int32Array(MAX_PORTS).fill(-1)
   readonly #nextGrace = new Int32Array(MAX_PORTS).fill(-1)
+  /** Late frames, by port and bit of their microflow; by port; and whether the last answer to a marker told of some. */
+  readonly #late = new Int32Array(MAX_PORTS * LATE_COUNTERS)
+  readonly #lateFrames = new Int32Array(MAX_PORTS)
+  readonly #toldLate = new Uint8Array(MAX_PORTS)
   /** Number of the release that is going on, -1 for none. */
   #release = -1
   #releases = 0
@@ -186,13 +197,19 @@ export class Waiting {
     return entry !== undefined && entry.release === this.#release
   }
 
+  /** The slot, whose order is that of the packet as it came, waits for something that may take long. It is late from now on, whatever it waits for later. */
+  makeLate(slot: number): void {
+    const m = slot * META_WORDS
+    this.#meta[m + U_STATE] = this.#meta[m + U_STATE]! | LATE
+  }
+
   /** The slot waits elsewhere, for something else; and no more. */
   hold(slot: number): void {
-    this.#countHeld(this.#meta[slot * META_WORDS + U_STATE]!, 1)
+    this.#countHeld(slot * META_WORDS, 1)
   }
 
   unhold(slot: number): void {
-    this.#countHeld(this.#meta[slot * META_WORDS + U_STATE]!, -1)
+    this.#countHeld(slot * META_WORDS, -1)
   }
 
   /** Asks when all frames of the port that wait now have gone. Returns true if that is so already; else `graceOver` will tell. */
@@ -219,20 +236,53 @@ export class Waiting {
     return seq === NOBODY ? -1 : seq
   }
 
+  /** Microflows with late frames of the port, for an answer to a marker: bits 0..31. `lateHigh`: bits 32..63. */
+  lateLow(port: number): number {
+    this.#toldLate[port] = this.#lateFrames[port]! > 0 ? 1 : 0
+    return this.#lateMask(port, 0)
+  }
+
+  lateHigh(port: number): number {
+    return this.#lateMask(port, 32)
+  }
+
+  /** True, once, when the late frames that an answer told of have gone, and all later ones too. */
+  lateOver(port: number): boolean {
+    if (this.#toldLate[port] === 0 || this.#lateFrames[port]! > 0) return false
+    this.#toldLate[port] = 0
+    return true
+  }
+
+  #lateMask(port: number, from: number): number {
+    if (this.#lateFrames[port] === 0) return 0
+    let mask = 0
+    for (let bit = 0; bit < 32; bit++) if (this.#late[port * LATE_COUNTERS + from + bit] !== 0) mask |= 1 << bit
+    return mask
+  }
+
   /** Forgets grace periods of the port: who asked is gone. */
   dropGrace(port: number): void {
     if (this.#grace[port]! >= 0) this.#grace[port] = NOBODY
     this.#nextGrace[port] = -1
+    this.#toldLate[port] = 0
   }
 
   #count(by: Int32Array, m: number, n: number): void {
     const state = this.#meta[m + U_STATE]!
     const port = originOf(state)
     by[port] = by[port]! + n
-    this.#countHeld(state, n)
+    this.#countHeld(m, n)
   }
 
-  #countHeld(state: number, n: number): void {
+  #countHeld(m: number, n: number): void {
+    const state = this.#meta[m + U_STATE]!
+    if (state < 0) {
+      const port = originOf(state)
+      const late = port * LATE_COUNTERS + microflowBit(this.#meta[m + U_ORDER]!)
+      this.#late[late] = this.#late[late]! + n
+      this.#lateFrames[port] = this.#lateFrames[port]! + n
+      return
+    }
     const held = originOf(state) * 2 + ((state >>> EPOCH_SHIFT) & 1)
     this.#held[held] = this.#held[held]! + n
   }

@@ -298,9 +298,10 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
 
   // --- order ---
 
-  markerDown(port: number, seq: number): void {
-    this.#rules.answered(port, seq)
+  markerDown(port: number, seq: number, low: number, high: number): void {
+    if (seq > 0) this.#rules.answered(port, seq)
     this.#behind.answered(port, seq)
+    this.#behind.setLate(port, low, high)
     if (this.#held.count > 0) this.#held.review(false)
   }
 

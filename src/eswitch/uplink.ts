@@ -23,7 +23,8 @@ const MIN_SHARE = 4
 export interface UplinkHandler {
   /** Send the slot (own or the datapath's) out of `port`. */
   frameDown(slot: number, port: number): void
-  markerDown(port: number, seq: number): void
+  /** `low`, `high`: bits of microflows of which frames are above still (port/link.ts). */
+  markerDown(port: number, seq: number, low: number, high: number): void
 }
 
 export class Uplink {
@@ -124,7 +125,7 @@ export class Uplink {
           this.#pool.give(operand)
           break
         case DOWN_MARKER:
-          handler.markerDown(words[at]! >>> 8, operand)
+          handler.markerDown(words[at]! >>> 8, operand, words[at + 2]!, words[at + 3]!)
       }
     }
     if (n > 0) this.#down.release()

@@ -16,10 +16,17 @@ export const UP_MARKER = 3
 export const DOWN_TX = 1
 /** Down: a slot of the eswitch that is used no more; operand: slot. */
 export const DOWN_RETURN = 2
-/** Down: the answer to UP_MARKER; operand: its sequence number. */
+/**
+ * Down: the answer to UP_MARKER; operand: its sequence number. Two more words: bits (microflowBit) of microflows of which the datapath still keeps frames for long, 0..31 and
+ * 32..63; all others have gone. Sequence number 0 answers none: those have gone too.
+ */
 export const DOWN_MARKER = 3
 
 export const LINK_RECORD = 3
+export const MARKER_RECORD = 5
+
+/** The bit that stands for a microflow (flow/microflow.ts) in answers to markers. Several share one. */
+export const microflowBit = (order: number): number => (order ^ (order >>> 16)) & 63
 
 /** Markers that may be under way besides the slots: one for each port, and its repetition. */
 const MARKERS = 4096

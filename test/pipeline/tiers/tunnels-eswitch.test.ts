@@ -154,7 +154,7 @@ describe('a rule that encapsulates', () => {
     expect([sent(2), sent(3)]).toEqual([[], range(0, 5)])
   })
 
-  it('waits for frames of its port that are at their next hop', async () => {
+  it('keeps behind frames of its microflow that are at their next hop', async () => {
     await open()
     world.dpif.encapPut(entry(5, 2, { state: 'pending', actions: [] }))
     putFlow(world.dpif, portMatch(1), push(5))
@@ -166,10 +166,58 @@ describe('a rule that encapsulates', () => {
     await world.settle()
     send(10, 20)
     await world.settle()
-    expect([nic().ruleActive(1), world.core('nic0').held, sent(2)]).toEqual([false, 10, []])
+    expect([nic().ruleActive(1), world.core('nic0').held, sent(2)]).toEqual([true, 10, []])
     world.dpif.encapPut(entry(5, 2))
     await world.settle()
-    expect([nic().ruleActive(1), sent(2)]).toEqual([true, range(0, 20)])
+    expect(sent(2)).toEqual(range(0, 20))
+    send(20, 30)
+    await world.settle()
+    expect([sent(2), counted(1)[0]]).toEqual([range(0, 30), 20])
+  })
+
+  it('is not held up by frames of other microflows that are at their next hop', async () => {
+    await open()
+    world.dpif.encapPut(entry(5, 2, { state: 'pending', actions: [] }))
+    putFlow(world.dpif, flowMatch(1, 0), push(5))
+    putFlow(world.dpif, flowMatch(1, 1), output(3))
+    await world.settle()
+    send(0, 10)
+    await world.settle()
+    nic().rulePut({ id: 1, match: flowMatch(1, 1), actions: output(3) })
+    await world.settle()
+    const before = frames()
+    for (const n of range(0, 5)) {
+      send(n * 10, (n + 1) * 10, 1)
+      // And others go there all the time.
+      send(10 + n, 11 + n)
+      await world.settle()
+    }
+    expect([sent(3, 1), frames() - before, world.core('nic0').held]).toEqual([range(0, 50), 5, 0])
+    world.dpif.encapPut(entry(5, 2))
+    await world.settle()
+    expect(sent(2)).toEqual(range(0, 15))
+  })
+
+  it('keeps behind them also when they need tier 1 then', async () => {
+    await open()
+    const ambiguous = { reason: 'underlay-ambiguous', actions: [{ type: 'reenter', port: 4 }] } as const
+    world.dpif.encapPut(entry(5, 2, { state: 'pending', actions: [] }))
+    putFlow(world.dpif, flowMatch(1, 0), push(5))
+    await world.settle()
+    const upcalls: number[] = []
+    world.dpif.onUpcall((slot) => upcalls.push(slot))
+    send(0, 3)
+    await world.settle()
+    nic().rulePut({ id: 1, match: flowMatch(1, 0), actions: output(2) })
+    await world.settle()
+    world.dpif.encapPut(entry(5, 2, ambiguous))
+    send(3, 6)
+    await world.settle()
+    expect([nic().ruleActive(1), upcalls.length, sent(2)]).toEqual([true, 1, []])
+    putFlow(world.dpif, portMatch(4), output(2))
+    world.dpif.upcallDone(upcalls[0]!, output(2))
+    await world.settle()
+    expect(sent(2)).toEqual(range(0, 6))
   })
 
   it('does not wait for ever for frames whose next hop never comes', async () => {

@@ -38,12 +38,33 @@ describe("a frame's state", () => {
 })
 
 describe('frames at their next hop', () => {
-  test('count for the grace period of the port that they came by', () => {
+  test('are told of in answers to markers, which wait for other frames of the port only', () => {
+    const { waiting, queues } = world()
+    const bits = (port: number) => [waiting.lateLow(port), waiting.lateHigh(port)]
+    waiting.stamp(1, 7, 3)
+    waiting.makeLate(1)
+    queues.add(1, 5, 50, 0)
+    waiting.stamp(2, 35, 3)
+    waiting.makeLate(2)
+    queues.add(2, 5, 50, 0)
+    expect(waiting.lateOver(3)).toBe(false)
+    expect([waiting.startGrace(3, 1), bits(3), bits(4)]).toEqual([true, [1 << 7, 1 << 3], [0, 0]])
+    queues.take(5)
+    expect([waiting.lateOver(3), bits(3)]).toEqual([false, [0, 1 << 3]])
+    // Late it stays when tier 1 has it.
+    expect(queues.take(5)).toBe(2)
+    waiting.upcall(2)
+    expect([waiting.lateOver(3), waiting.startGrace(3, 2), bits(3)]).toEqual([false, true, [0, 1 << 3]])
+    waiting.answered(2)
+    expect([waiting.lateOver(3), waiting.lateOver(3), bits(3)]).toEqual([true, false, [0, 0]])
+  })
+
+  test('hold markers up if their microflow is not the one that the eswitch knows', () => {
     const { waiting, queues } = world()
     waiting.stamp(1, 7, 3)
     queues.add(1, 5, 50, 0)
     expect([waiting.startGrace(4, 1), waiting.startGrace(3, 1)]).toEqual([true, false])
-    // A later one does not hold it up.
+    // A later one does not.
     waiting.stamp(2, 7, 3)
     queues.add(2, 5, 50, 0)
     expect(waiting.graceOver(3)).toBe(-1)
