@@ -105,6 +105,8 @@ const event = fc.oneof(
         'failed',
       ),
       eswitchFirst: fc.boolean(),
+      /** Tier 2 hears of it later. */
+      slow: fc.constantFrom(true, false, false),
     }),
   },
   { weight: 2, arbitrary: fc.record({ type: fc.constant('time' as const), ms: fc.constantFrom(1, 300, 1000) }) },
@@ -116,149 +118,161 @@ it('keeps order through tunnels, loses nothing uncounted, leaks nothing', async 
   let offloaded = 0
   let waited = 0
   await fc.assert(
-    fc.asyncProperty(fc.array(event, { minLength: 30, maxLength: 140, size: 'max' }), async (events) => {
-      const world = new World({ eswitches: { nic0: 16 }, small: 1024 })
-      await world.start()
-      for (const no of [1, 2, 3]) await world.addVf(no, `port${no}`, 'nic0')
-      for (const no of [4, LOCAL]) await world.addPort(no, `port${no}`)
-      await world.dpif.portAdd({ no: VXLAN, name: 'vxlan_4789', kind: 'vxlan' })
-      const nic = world.eswitch('nic0')
-      /** Lent as upcalls, and because they are too big. */
-      const lent: { slot: number; big: boolean }[] = []
-      world.dpif.onUpcall((slot) => lent.push({ slot, big: false }))
-      world.dpif.onTooBig((slot) => lent.push({ slot, big: true }))
-      const flows = new Map<string, number>()
-      const next = new Map<string, number>()
-      const entries = new Map<number, EncapEntry>()
-      let sent = 0
-      let dealtWith = 0
-      let killed = false
+    fc.asyncProperty(
+      fc.boolean(),
+      fc.array(event, { minLength: 30, maxLength: 140, size: 'max' }),
+      async (ready, events) => {
+        const world = new World({ eswitches: { nic0: 16 }, small: 1024 })
+        await world.start()
+        for (const no of [1, 2, 3]) await world.addVf(no, `port${no}`, 'nic0')
+        for (const no of [4, LOCAL]) await world.addPort(no, `port${no}`)
+        await world.dpif.portAdd({ no: VXLAN, name: 'vxlan_4789', kind: 'vxlan' })
+        const nic = world.eswitch('nic0')
+        /** Lent as upcalls, and because they are too big. */
+        const lent: { slot: number; big: boolean }[] = []
+        world.dpif.onUpcall((slot) => lent.push({ slot, big: false }))
+        world.dpif.onTooBig((slot) => lent.push({ slot, big: true }))
+        const flows = new Map<string, number>()
+        const next = new Map<string, number>()
+        const entries = new Map<number, EncapEntry>()
+        let sent = 0
+        let dealtWith = 0
+        let killed = false
 
-      const flowOf = (port: number, flow: number): { name: string; match: Match; actions: readonly OdpAction[] } => {
-        if (port === 3) return { name: 'outer', match: outerMatch(3), actions: pop }
-        if (port === VXLAN) return { name: `inner/${flow}`, match: innerMatch(VXLAN, flow), actions: output(1) }
-        if (port === LOCAL) return { name: 'local', match: portMatch(LOCAL), actions: output(2) }
-        return { name: `${port}/${flow}`, match: flowMatch(port, flow), actions: push(entryOfFlow(flow)) }
-      }
-      const portOf = { guest: 1, outer: 3, inner: VXLAN, local: LOCAL }
-      const put = (port: number, flow: number): void => {
-        const { name, match, actions } = flowOf(port, flow)
-        flows.set(name, putFlow(world.dpif, match, actions, flows.get(name)))
-      }
-      const answer = (install: boolean, pick = 0): void => {
-        const one = lent.splice(pick % Math.max(1, lent.length), 1)[0]
-        if (one === undefined) return
-        if (one.big) {
-          dealtWith++
-          world.dpif.upcallDone(one.slot, [])
-          return
+        const flowOf = (port: number, flow: number): { name: string; match: Match; actions: readonly OdpAction[] } => {
+          if (port === 3) return { name: 'outer', match: outerMatch(3), actions: pop }
+          if (port === VXLAN) return { name: `inner/${flow}`, match: innerMatch(VXLAN, flow), actions: output(1) }
+          if (port === LOCAL) return { name: 'local', match: portMatch(LOCAL), actions: output(2) }
+          return { name: `${port}/${flow}`, match: flowMatch(port, flow), actions: push(entryOfFlow(flow)) }
         }
-        const key = keyOf(world.dpif, one.slot)
-        const port = key[K_IN_PORT]!
-        const flow = (key[K_TP]! >>> 16) - 1000
-        if (install) put(port, flow)
-        world.dpif.upcallDone(one.slot, flowOf(port, flow).actions)
-      }
-      const ruleId = (pass: keyof typeof portOf, flow: number): number =>
-        2 ** 40 + (pass === 'guest' ? 0 : pass === 'outer' ? 100 : 200 + flow) + (pass === 'guest' ? flow : 0)
-      const offload = (pass: keyof typeof portOf, flow: number): void => {
-        if (pass === 'local') return
-        const { actions } = flowOf(portOf[pass], flow)
-        const match = pass === 'inner' ? innerMatch(3, flow) : flowOf(portOf[pass], flow).match
-        const known = entries.get(entryOfFlow(flow))!
-        if (pass === 'guest' && known.reason === 'valid') nic.encapPut(known)
-        nic.rulePut({ id: ruleId(pass, flow), match, actions })
-      }
-      const change = (id: number, change: Change, eswitchFirst: boolean): void => {
-        const it = changed(id, change)
-        entries.set(id, it)
-        // What cannot be offloaded is not known there.
-        const there = (): void => {
-          if (it.state === 'ready' && it.reason === 'valid') nic.encapPut(it)
-          else nic.encapDel(id)
+        const portOf = { guest: 1, outer: 3, inner: VXLAN, local: LOCAL }
+        const put = (port: number, flow: number): void => {
+          const { name, match, actions } = flowOf(port, flow)
+          flows.set(name, putFlow(world.dpif, match, actions, flows.get(name)))
         }
-        if (eswitchFirst) there()
-        world.dpif.encapPut(it)
-        if (!eswitchFirst) there()
-      }
+        const answer = (install: boolean, pick = 0): void => {
+          const one = lent.splice(pick % Math.max(1, lent.length), 1)[0]
+          if (one === undefined) return
+          if (one.big) {
+            dealtWith++
+            world.dpif.upcallDone(one.slot, [])
+            return
+          }
+          const key = keyOf(world.dpif, one.slot)
+          const port = key[K_IN_PORT]!
+          const flow = (key[K_TP]! >>> 16) - 1000
+          if (install) put(port, flow)
+          world.dpif.upcallDone(one.slot, flowOf(port, flow).actions)
+        }
+        const ruleId = (pass: keyof typeof portOf, flow: number): number =>
+          2 ** 40 + (pass === 'guest' ? 0 : pass === 'outer' ? 100 : 200 + flow) + (pass === 'guest' ? flow : 0)
+        const offload = (pass: keyof typeof portOf, flow: number): void => {
+          if (pass === 'local') return
+          const { actions } = flowOf(portOf[pass], flow)
+          const match = pass === 'inner' ? innerMatch(3, flow) : flowOf(portOf[pass], flow).match
+          const known = entries.get(entryOfFlow(flow))!
+          if (pass === 'guest' && known.reason === 'valid') nic.encapPut(known)
+          nic.rulePut({ id: ruleId(pass, flow), match, actions })
+        }
+        const change = (id: number, change: Change, eswitchFirst: boolean): void => {
+          const it = changed(id, change)
+          entries.set(id, it)
+          // What cannot be offloaded is not known there.
+          const there = (): void => {
+            if (it.state === 'ready' && it.reason === 'valid') nic.encapPut(it)
+            else nic.encapDel(id)
+          }
+          if (eswitchFirst) there()
+          world.dpif.encapPut(it)
+          if (!eswitchFirst) there()
+        }
 
-      for (const id of ENTRIES) change(id, 'ready', false)
-      for (const port of [...GUESTS, 3, LOCAL, VXLAN]) for (let flow = 0; flow < FLOWS; flow++) put(port, flow)
-      for (const e of events) {
-        if (e.type === 'send')
-          for (let i = 0; i < e.n; i++, sent++) {
-            const name = `${e.port}/${e.flow}`
-            const n = next.get(name) ?? 0
-            next.set(name, n + 1)
-            const number = e.port * 1_000_000 + n
-            if (e.port === 3)
-              // With congestion marked outside, the packet inside must be written: nothing for an eswitch.
-              world.port(3).inject(wrapped(e.flow, number, i === e.large ? { tos: 3, inner: SPEAKS_ECN } : {}))
-            else world.port(e.port).inject(i === e.large ? large(e.flow, number) : numbered(e.flow, number))
-          }
-        else if (e.type === 'steps')
-          for (let i = 0; i < e.n; i++) {
-            world.step()
-            await Promise.resolve()
-            if (nic.state === 'restarting') world.clock.advance(50)
-            waited = Math.max(waited, world.dpif.shared.counters[10]!)
-          }
-        else if (e.type === 'answer') answer(e.install, e.pick)
-        else if (e.type === 'put') put(portOf[e.pass], e.flow)
-        else if (e.type === 'del') {
-          // Of frames that go on to a second pass and miss there, and of such that miss already, those lent first go first.
-          if (e.pass === 'local') continue
-          const { name } = flowOf(portOf[e.pass], e.flow)
-          const id = flows.get(name)
-          if (id === undefined) continue
-          flows.delete(name)
-          nic.ruleDel(ruleId(e.pass, e.flow))
-          world.dpif.flowDel(id)
-        } else if (e.type === 'offload') offload(e.pass, e.flow)
-        else if (e.type === 'unload') nic.ruleDel(ruleId(e.pass, e.flow))
-        else if (e.type === 'entry') change(e.id, e.change, e.eswitchFirst)
-        else if (e.type === 'time') world.clock.advance(e.ms)
-        else if (e.type === 'pause') world.pauseDatapath(e.on)
-        else if (e.type === 'kill' && nic.state === 'running') {
-          world.kill('nic0')
-          killed = true
+        for (const id of ENTRIES) change(id, 'ready', false)
+        for (const port of [...GUESTS, 3, LOCAL, VXLAN]) for (let flow = 0; flow < FLOWS; flow++) put(port, flow)
+        if (ready) {
+          await world.settle()
+          for (const pass of ['guest', 'outer', 'inner'] as const)
+            for (let flow = 0; flow < FLOWS; flow++) offload(pass, flow)
+          await world.settle()
         }
-      }
-      world.pauseDatapath(false)
-      for (const id of ENTRIES) change(id, 'ready', false)
-      for (let rounds = 0; rounds < 1000; rounds++) {
+        for (const e of events) {
+          if (e.type === 'send')
+            for (let i = 0; i < e.n; i++, sent++) {
+              const name = `${e.port}/${e.flow}`
+              const n = next.get(name) ?? 0
+              next.set(name, n + 1)
+              const number = e.port * 1_000_000 + n
+              if (e.port === 3)
+                // With congestion marked outside, the packet inside must be written: nothing for an eswitch.
+                world.port(3).inject(wrapped(e.flow, number, i === e.large ? { tos: 3, inner: SPEAKS_ECN } : {}))
+              else world.port(e.port).inject(i === e.large ? large(e.flow, number) : numbered(e.flow, number))
+            }
+          else if (e.type === 'steps')
+            for (let i = 0; i < e.n; i++) {
+              world.step()
+              await Promise.resolve()
+              if (nic.state === 'restarting') world.clock.advance(50)
+              waited = Math.max(waited, world.dpif.shared.counters[10]!)
+            }
+          else if (e.type === 'answer') answer(e.install, e.pick)
+          else if (e.type === 'put') put(portOf[e.pass], e.flow)
+          else if (e.type === 'del') {
+            // Of frames that go on to a second pass and miss there, and of such that miss already, those lent first go first.
+            if (e.pass === 'local') continue
+            const { name } = flowOf(portOf[e.pass], e.flow)
+            const id = flows.get(name)
+            if (id === undefined) continue
+            flows.delete(name)
+            nic.ruleDel(ruleId(e.pass, e.flow))
+            world.dpif.flowDel(id)
+          } else if (e.type === 'offload') offload(e.pass, e.flow)
+          else if (e.type === 'unload') nic.ruleDel(ruleId(e.pass, e.flow))
+          else if (e.type === 'entry') {
+            if (e.slow) world.pauseDatapath(true)
+            change(e.id, e.change, e.eswitchFirst)
+          } else if (e.type === 'time') world.clock.advance(e.ms)
+          else if (e.type === 'pause') world.pauseDatapath(e.on)
+          else if (e.type === 'kill' && nic.state === 'running') {
+            world.kill('nic0')
+            killed = true
+          }
+        }
+        world.pauseDatapath(false)
+        for (const id of ENTRIES) change(id, 'ready', false)
+        for (let rounds = 0; rounds < 1000; rounds++) {
+          await world.settle()
+          world.clock.advance(20_000)
+          if (lent.length === 0 && nic.state === 'running') break
+          while (lent.length > 0) answer(rounds % 2 === 0)
+        }
         await world.settle()
-        world.clock.advance(20_000)
-        if (lent.length === 0 && nic.state === 'running') break
-        while (lent.length > 0) answer(rounds % 2 === 0)
-      }
-      await world.settle()
 
-      let arrived = 0
-      for (const egress of [1, 2, 3]) {
-        const last = new Map<string, number>()
-        for (const { data } of world.port(egress).sent) {
-          const { flow, n } = numberOf(data)
-          const name = `${egress} ${Math.floor(n / 1_000_000)}/${flow}`
-          expect(n, name).toBeGreaterThan(last.get(name) ?? -1)
-          last.set(name, n)
-          arrived++
+        let arrived = 0
+        for (const egress of [1, 2, 3]) {
+          const last = new Map<string, number>()
+          for (const { data } of world.port(egress).sent) {
+            const { flow, n } = numberOf(data)
+            const name = `${egress} ${Math.floor(n / 1_000_000)}/${flow}`
+            expect(n, name).toBeGreaterThan(last.get(name) ?? -1)
+            last.set(name, n)
+            arrived++
+          }
         }
-      }
-      let drops = 0
-      for (const no of [1, 2, 3, 4, LOCAL, VXLAN])
-        for (const [reason, n] of Object.entries(world.drops(no))) {
-          expect(LOSSES, `port ${no}`).toContain(reason)
-          drops += n
-        }
-      const missing = sent - arrived - drops - dealtWith
-      // What a lost worker held in its own hands is lost with it, uncounted; nothing else is.
-      if (killed) expect(missing).toBeGreaterThanOrEqual(0)
-      else expect(missing).toBe(0)
-      expect([world.missingSlots(), world.core('nic0').held]).toEqual([{}, 0])
-      offloaded += nic.memory.counters[1]!
-    }),
-    { numRuns: 150 },
+        let drops = 0
+        for (const no of [1, 2, 3, 4, LOCAL, VXLAN])
+          for (const [reason, n] of Object.entries(world.drops(no))) {
+            expect(LOSSES, `port ${no}`).toContain(reason)
+            drops += n
+          }
+        const missing = sent - arrived - drops - dealtWith
+        // What a lost worker held in its own hands is lost with it, uncounted; nothing else is.
+        if (killed) expect(missing).toBeGreaterThanOrEqual(0)
+        else expect(missing).toBe(0)
+        expect([world.missingSlots(), world.core('nic0').held]).toEqual([{}, 0])
+        offloaded += nic.memory.counters[1]!
+      },
+    ),
+    { numRuns: 300 },
   )
   expect(offloaded).toBeGreaterThan(1000)
   expect(waited).toBeGreaterThan(20)

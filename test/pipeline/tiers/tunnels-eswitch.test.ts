@@ -426,6 +426,25 @@ describe('a pair of rules that decapsulates', () => {
     expect(world.port(3).sent[0]!.data.length).toBe(46 + HEADERS)
   })
 
+  it('waits for frames that are at the next hop of another tunnel', async () => {
+    await openPop([])
+    world.dpif.encapPut(entry(5, 3, { state: 'pending', actions: [] }))
+    nic().encapPut(entry(5, 3))
+    putFlow(world.dpif, innerMatch(VXLAN, 0), push(5))
+    await world.settle()
+    sendWrapped(0, 5)
+    await world.settle()
+    putOuter()
+    nic().rulePut({ id: INNER_RULE, match: innerMatch(2, 0), actions: push(5) })
+    await world.settle()
+    sendWrapped(5, 10)
+    await world.settle()
+    expect([nic().ruleActive(INNER_RULE), sent(3)]).toEqual([false, []])
+    world.dpif.encapPut(entry(5, 3))
+    await world.settle()
+    expect([nic().ruleActive(INNER_RULE), sent(3)]).toEqual([true, range(0, 10)])
+  })
+
   it('refuses what is no rule', async () => {
     await open()
     const put = (actions: Parameters<ReturnType<typeof nic>['rulePut']>[0]['actions']) =>
