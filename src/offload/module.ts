@@ -19,6 +19,7 @@ import type { Scheduler } from '../lib/scheduler.ts'
 import { Carrier } from './carrier.ts'
 import type { CheckView } from './checks/contract.ts'
 import { runChecks } from './checks/index.ts'
+import { MatchJudge } from './checks/match.ts'
 import { DpifDecorator } from './decorator.ts'
 import type { OffloadEvent } from './events.ts'
 import { Ledger, refused } from './ledger.ts'
@@ -41,8 +42,9 @@ export interface OffloadOptions {
   /** Offload as a whole; on unless false. */
   readonly enabled?: boolean
   readonly rebalance?: Partial<RebalanceOptions>
-  /** Flows looked at in one slice of deferred work. */
+  /** Flows looked at in one slice of deferred work, at least, and milliseconds for which it goes on if there is more. */
   readonly slice?: number
+  readonly sliceMs?: number
   /** Causes that `events` remembers. */
   readonly events?: number
 }
@@ -75,10 +77,11 @@ export class OffloadModule extends DpifDecorator {
     this.#clock = options.clock
     this.#scheduler = options.scheduler
     this.#enabled = options.enabled ?? true
-    this.#slices = new Slices(options.scheduler, options.slice ?? 128)
+    this.#slices = new Slices(options.scheduler, options.slice ?? 128, options.sliceMs ?? 2)
     this.#rebalance = { ...DEFAULT_REBALANCE, ...options.rebalance }
     this.#ledger = new Ledger(options.clock)
     const self = this
+    const judge = new MatchJudge()
     this.#view = {
       get enabled() {
         return self.#enabled
@@ -88,7 +91,8 @@ export class OffloadModule extends DpifDecorator {
       eswitchOf: (no) => this.#carrierOf(no)?.eswitch,
       mtu: (no) => this.#tunnels.mtu(no),
       encap: (id) => this.#tunnels.entries.get(id),
-      ingress: (peer, local, port) => this.#tunnels.ingress(peer, local, port),
+      wayIn: (flow) => this.#tunnels.wayIn(flow),
+      unmatchable: (match, profile) => judge.refusal(match, profile),
       outerVerdict: (key) => this.#tunnels.outerVerdict(key),
     }
     this.#placement = new Placement({
@@ -215,6 +219,7 @@ export class OffloadModule extends DpifDecorator {
 
   /** A port was added, is about to be removed, or is now on another eswitch. */
   portChanged(no: number): void {
+    this.#tunnels.portsChanged()
     this.raise('port-change')
     const touched: FlowRecord[] = []
     for (const { carried } of this.#carriers.values())

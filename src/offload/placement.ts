@@ -6,7 +6,6 @@
  */
 import type { Dpif, FlowStats } from '../datapath/contract.ts'
 import type { Eswitch } from '../eswitch/contract.ts'
-import { K_IN_PORT, type Match } from '../flow/key.ts'
 import type { Clock } from '../lib/clock.ts'
 import type { Carrier } from './carrier.ts'
 import type { CheckView, Entrance } from './checks/contract.ts'
@@ -173,8 +172,7 @@ export class Placement {
   }
 
   #rulePut(record: FlowRecord, carrier: Carrier, { id, inPort }: PlacedRule): Answer {
-    const { match, actions } = record
-    return carrier.eswitch.rulePut({ id, match: enteringBy(match, inPort), actions })
+    return carrier.eswitch.rulePut({ id, match: record.matchAt(inPort), actions: record.actions })
   }
 
   #hold(record: FlowRecord, held: HeldEntries): boolean {
@@ -239,14 +237,6 @@ export class Placement {
     const detail = `the worker of eswitch ${eswitch.name} does not take rules`
     return refusal ?? { check: 'worker-gone', what: 'down', detail, retryOn: ['eswitch-up'] }
   }
-}
-
-/** The match as the eswitch sees it: decapsulated packets are matched with the port by which the outer ones entered. */
-const enteringBy = (match: Match, inPort: number): Match => {
-  if (match.key[K_IN_PORT] === inPort) return match
-  const key = match.key.slice()
-  key[K_IN_PORT] = inPort
-  return { key, mask: match.mask }
 }
 
 export const tableFull = ({ eswitch }: Carrier): Refusal => ({

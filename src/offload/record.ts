@@ -1,6 +1,6 @@
 /** What the offload module remembers of one datapath flow, and of each rule that it has in an eswitch. */
 import type { DpFlow, FlowStats } from '../datapath/contract.ts'
-import { K_IN_PORT } from '../flow/key.ts'
+import { K_IN_PORT, type Match } from '../flow/key.ts'
 import type { Carrier } from './carrier.ts'
 import type { CheckSubject } from './checks/contract.ts'
 import type { HeldEntries } from './held-entries.ts'
@@ -53,6 +53,8 @@ export class FlowRecord implements CheckSubject {
   /** The flow takes outer headers off. */
   pops = false
   #flow: DpFlow
+  /** As eswitches see the match, by port. */
+  readonly #matches = new Map<number, Match>()
 
   constructor(flow: DpFlow, verdict: Verdict, now: number) {
     this.#flow = flow
@@ -66,6 +68,7 @@ export class FlowRecord implements CheckSubject {
   }
 
   set flow(flow: DpFlow) {
+    if (flow.match !== this.#flow.match) this.#matches.clear()
     this.#flow = flow
     this.entries = pushedEntries(flow.actions)
     this.pops = isPop(flow.actions)
@@ -85,6 +88,19 @@ export class FlowRecord implements CheckSubject {
 
   get inPort(): number {
     return this.#flow.match.key[K_IN_PORT]!
+  }
+
+  /** The match with another ingress: decapsulated packets are matched with the port by which the outer ones entered. */
+  matchAt(inPort: number): Match {
+    if (inPort === this.inPort) return this.match
+    let match = this.#matches.get(inPort)
+    if (!match) {
+      const key = this.match.key.slice()
+      key[K_IN_PORT] = inPort
+      match = { key, mask: this.match.mask }
+      this.#matches.set(inPort, match)
+    }
+    return match
   }
 
   /** Adds what the eswitches have carried, as far as known. */

@@ -1,5 +1,5 @@
 /**
- * Long work on the main thread, cut into slices: jobs are generators that yield after each small unit; after some units the rest waits for the
+ * Long work on the main thread, cut into slices: jobs are generators that yield after each small unit; after some units, and some time, the rest waits for the
  * scheduler. Jobs run one after the other, in the order in which they were added.
  */
 import type { Scheduler } from '../lib/scheduler.ts'
@@ -8,14 +8,17 @@ export type Job = Iterator<void, void>
 
 export class Slices {
   readonly #scheduler: Scheduler
-  readonly #unitsPerSlice: number
+  readonly #units: number
+  readonly #ms: number
   readonly #jobs: Job[] = []
   #waiters: (() => void)[] = []
   #scheduled = false
 
-  constructor(scheduler: Scheduler, unitsPerSlice: number) {
+  /** A slice has at least so many units, and goes on for so many milliseconds. */
+  constructor(scheduler: Scheduler, units: number, ms: number) {
     this.#scheduler = scheduler
-    this.#unitsPerSlice = unitsPerSlice
+    this.#units = units
+    this.#ms = ms
   }
 
   add(job: Job): void {
@@ -43,8 +46,11 @@ export class Slices {
   }
 
   #run(): void {
-    for (let units = 0; units < this.#unitsPerSlice && this.#jobs.length > 0; units++)
+    const end = this.#scheduler.elapsed() + this.#ms
+    for (let units = 0; this.#jobs.length > 0; units++) {
+      if (units >= this.#units && this.#scheduler.elapsed() >= end) break
       if (this.#jobs[0]!.next().done) this.#jobs.shift()
+    }
     if (this.#jobs.length > 0) {
       this.#schedule()
       return

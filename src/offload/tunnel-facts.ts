@@ -2,7 +2,6 @@
 
 import { addressText } from '../flow/address.ts'
 import type { EncapEntry } from '../flow/encap.ts'
-import { decapEnds } from './endpoint.ts'
 import type { EventTotals } from './events.ts'
 import { outputPorts } from './pushes.ts'
 import type { FlowRecord } from './record.ts'
@@ -46,17 +45,17 @@ const ofEntry = (entry: EncapEntry): TunnelFact => ({
 })
 
 const ofPeer = (record: FlowRecord, tunnels: Tunnels): TunnelFact | undefined => {
-  const ends = decapEnds(record.match)
-  const way = ends && tunnels.ingress(ends.peer, ends.local, record.inPort)
-  if (!ends || !way) return undefined
-  const found = way.type === 'found'
+  const way = tunnels.flows.origin(record) && tunnels.wayIn(record)
+  if (!way || way === 'open') return undefined
+  const { peer, local, result } = way
+  const found = result.type === 'found'
   return {
     direction: 'decap',
-    peer: addressText(ends.peer),
-    local: addressText(ends.local),
-    ports: found ? way.members.map(({ port }) => port) : [],
-    state: found ? 'found' : way.check,
-    ...(found ? {} : { detail: way.detail }),
+    peer,
+    local,
+    ports: found ? result.members.map(({ port }) => port) : [],
+    state: found ? 'found' : result.check,
+    ...(found ? {} : { detail: result.detail }),
   }
 }
 

@@ -3,6 +3,7 @@
  * those of packets that come from it; a flow's record says which eswitch offloads it. Keeps the way back to a peer watched while there are flows of the latter kind. Main thread.
  */
 import type { TunnelView } from '../tunnel/contract.ts'
+import type { WayIn } from './checks/contract.ts'
 import { addressKey } from './endpoint.ts'
 import type { FlowRecord } from './record.ts'
 
@@ -14,6 +15,8 @@ export interface Endpoint {
   readonly encap: ReadonlySet<FlowRecord>
   /** Flows of packets from it, by the datapath port of their tunnel. */
   readonly decap: ReadonlyMap<number, ReadonlySet<FlowRecord>>
+  /** What is known of the way by which those enter, by the same port; whoever learns that it may be another one clears it. */
+  readonly waysIn: Map<number, WayIn | undefined>
 }
 
 class Node implements Endpoint {
@@ -22,6 +25,7 @@ class Node implements Endpoint {
   readonly local?: Uint8Array
   readonly encap = new Set<FlowRecord>()
   readonly decap = new Map<number, Set<FlowRecord>>()
+  readonly waysIn = new Map<number, WayIn | undefined>()
 
   constructor(key: string, peer: Uint8Array, local: Uint8Array | undefined) {
     this.key = key
@@ -87,6 +91,12 @@ export class TunneledFlows {
     this.#places.delete(record)
   }
 
+  /** The endpoint that a flow's packets come from. */
+  origin(record: FlowRecord): Endpoint | undefined {
+    for (const node of this.#places.get(record) ?? []) if (node.decap.get(record.inPort)?.has(record)) return node
+    return undefined
+  }
+
   /** Flows in the structure. */
   get size(): number {
     return this.#places.size
@@ -94,10 +104,6 @@ export class TunneledFlows {
 
   get endpoints(): number {
     return this.#sorted.length
-  }
-
-  has(record: FlowRecord): boolean {
-    return this.#places.has(record)
   }
 
   /** In the order of addresses, IPv6 after IPv4. */

@@ -9,16 +9,16 @@ import type { DpPort } from '../datapath/contract.ts'
 import { addressText } from '../flow/address.ts'
 import type { EncapEntry } from '../flow/encap.ts'
 import { matchesKey } from '../flow/match.ts'
-import type { IngressResult, TunnelObserver, TunnelView } from '../tunnel/contract.ts'
+import type { TunnelObserver, TunnelView } from '../tunnel/contract.ts'
 import type { Carrier } from './carrier.ts'
 import { unableAction } from './checks/action.ts'
-import type { CheckView } from './checks/contract.ts'
+import type { CheckSubject, CheckView, WayIn } from './checks/contract.ts'
 import { EncapEntries } from './encap-entries.ts'
 import { decapEnds } from './endpoint.ts'
 import { EventLog, type Outcome } from './events.ts'
 import { OuterFlows } from './outer-flows.ts'
 import { outputPorts, wirePorts } from './pushes.ts'
-import type { FlowRecord } from './record.ts'
+import { FlowRecord } from './record.ts'
 import { Rework } from './rework.ts'
 import type { Slices } from './slices.ts'
 import type { TunnelSummary } from './tunnel-facts.ts'
@@ -70,10 +70,11 @@ export class Tunnels {
   /** Once. Flows that are there already are decided again. */
   attach(parts: TunnelParts, records: Iterable<FlowRecord>): void {
     this.#parts = parts
+    this.portsChanged()
     this.flows.watchBy(parts.view)
     parts.view.observe(this.#observer())
     for (const record of records)
-      if (record.entries.length > 0 || this.flows.has(record)) this.#rework.add(record, undefined)
+      if (record.entries.length > 0 || this.flows.origin(record)) this.#rework.add(record, undefined)
   }
 
   // What checks ask (CheckView).
@@ -82,9 +83,11 @@ export class Tunnels {
     return this.#parts?.mtu(no) ?? 0
   }
 
-  ingress(peer: Uint8Array, local: Uint8Array, port: number): IngressResult | undefined {
-    const dstPort = this.#parts?.view.udpPort(port)
-    return dstPort === undefined ? undefined : this.#parts?.view.ingress(peer, local, dstPort)
+  wayIn(flow: CheckSubject): WayIn | 'open' | undefined {
+    const origin = flow instanceof FlowRecord ? this.flows.origin(flow) : undefined
+    if (origin) return this.#wayFrom(origin, flow.inPort)
+    const ends = decapEnds(flow.match)
+    return ends ? this.#lookUp(ends.peer, ends.local, flow.inPort) : 'open'
   }
 
   outerVerdict(key: Int32Array): Verdict | undefined {
@@ -160,6 +163,11 @@ export class Tunnels {
 
   // Ports.
 
+  /** Ports came, went or are on another eswitch: ways may be told differently. */
+  portsChanged(): void {
+    for (const { waysIn } of this.flows.all()) waysIn.clear()
+  }
+
   /** True if the flow's packets use the port on their way, besides entering by it. */
   uses(record: FlowRecord, no: number): boolean {
     return (
@@ -199,6 +207,19 @@ export class Tunnels {
       pending: this.#rework.pending,
       ...this.events.totals,
     }
+  }
+
+  #wayFrom(endpoint: Endpoint, port: number): WayIn | undefined {
+    const { peer, local, waysIn } = endpoint
+    if (!waysIn.has(port)) waysIn.set(port, local && this.#lookUp(peer, local, port))
+    return waysIn.get(port)
+  }
+
+  #lookUp(peer: Uint8Array, local: Uint8Array, port: number): WayIn | undefined {
+    const dstPort = this.#parts?.view.udpPort(port)
+    if (!this.#parts || dstPort === undefined) return undefined
+    const result = this.#parts.view.ingress(peer, local, dstPort)
+    return { peer: addressText(peer), local: addressText(local), result }
   }
 
   /** By the peers that it has to do with. */
@@ -248,9 +269,11 @@ export class Tunnels {
       begin: (cause) => this.events.begin(cause),
       moved: (peer, local) => {
         this.#asked.clear()
-        for (const endpoint of this.flows.of(peer, local))
+        for (const endpoint of this.flows.of(peer, local)) {
+          endpoint.waysIn.clear()
           for (const flows of endpoint.decap.values())
             for (const record of flows) this.#rework.add(record, this.events.current)
+        }
       },
       end: (_cause, examined) => this.events.end(examined),
     }
@@ -264,8 +287,8 @@ export class Tunnels {
           for (const record of flows) if (record !== outer) this.#rework.add(record, undefined)
   }
 
-  #concerns(outer: FlowRecord, { peer, local }: Endpoint, port: number): boolean {
-    const way = local && this.ingress(peer, local, port)
+  #concerns(outer: FlowRecord, endpoint: Endpoint, port: number): boolean {
+    const way = this.#wayFrom(endpoint, port)?.result
     return way?.type === 'found' && way.members.some(({ key }) => matchesKey(outer.match, key))
   }
 
@@ -282,12 +305,12 @@ export class Tunnels {
 
   /** Wherever its outer packets may enter, tier 1 puts the flow for them before one comes, also where no eswitch can help. */
   #askForOuter(record: FlowRecord): void {
-    const ends = this.#parts && this.#isDecap(record) ? decapEnds(record.match) : undefined
-    const way = ends && this.ingress(ends.peer, ends.local, record.inPort)
-    if (way?.type !== 'found') return
-    for (const { key, port } of way.members) {
+    const origin = this.flows.origin(record)
+    const way = origin && this.#wayFrom(origin, record.inPort)
+    if (way?.result.type !== 'found') return
+    for (const { key, port } of way.result.members) {
       if (this.#outer.find(key)) continue
-      const name = `${port} ${record.inPort} ${addressText(ends!.peer)} ${addressText(ends!.local)}`
+      const name = `${port} ${record.inPort} ${way.peer} ${way.local}`
       if (this.#asked.has(name)) continue
       this.#parts!.preinstall(key)
       // Only now: the flow that was put has cleared the set.

@@ -4,6 +4,7 @@
  */
 import type { DpPort } from '../../datapath/contract.ts'
 import type { Eswitch } from '../../eswitch/contract.ts'
+import type { Profile } from '../../eswitch/profile.ts'
 import type { EncapEntry } from '../../flow/encap.ts'
 import type { Match } from '../../flow/key.ts'
 import type { OdpAction } from '../../flow/odp.ts'
@@ -23,8 +24,10 @@ export interface CheckView {
   mtu(no: number): number
   /** The encap entry that the datapath has. */
   encap(id: number): EncapEntry | undefined
-  /** Where packets of a tunnel's peer really enter; `port` is the tunnel's datapath port. undefined: nobody can tell. */
-  ingress(peer: Uint8Array, local: Uint8Array, port: number): IngressResult | undefined
+  /** Where the outer packets of a flow of decapsulated ones really enter. 'open': it does not match both outer addresses. undefined: nobody can tell. */
+  wayIn(flow: CheckSubject): WayIn | 'open' | undefined
+  /** Why an eswitch of this profile cannot match such packets, if it cannot. */
+  unmatchable(match: Match, profile: Profile): Refusal | undefined
   /** Verdict of the flow that takes the outer header off packets with this key; undefined: there is no such flow. */
   outerVerdict(key: Int32Array): Verdict | undefined
 }
@@ -34,6 +37,14 @@ export interface CheckSubject {
   readonly actions: readonly OdpAction[]
   /** The port of the match's exact in_port. */
   readonly inPort: number
+}
+
+/** What the tunnel layer says of the way that leads back to a peer. */
+export interface WayIn {
+  /** As text. */
+  readonly peer: string
+  readonly local: string
+  readonly result: IngressResult
 }
 
 /** A port by which the flow's frames really enter an eswitch. */

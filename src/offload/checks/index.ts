@@ -5,7 +5,7 @@ import { action } from './action.ts'
 import type { CheckSubject, CheckView, Entry, EswitchCheck } from './contract.ts'
 import { encapEntry } from './encap-entry.ts'
 import { findEntry } from './ingress.ts'
-import { matchFields, matchMasks } from './match.ts'
+import { matchable } from './match.ts'
 import { mtu } from './mtu.ts'
 import { otherSwitch } from './other-switch.ts'
 import { outerFlow } from './outer-flow.ts'
@@ -15,8 +15,7 @@ import { switchId } from './switch-id.ts'
 import { worker } from './worker.ts'
 
 const OF_ESWITCH: readonly EswitchCheck[] = [
-  matchFields,
-  matchMasks,
+  matchable,
   action,
   outputs,
   switchId,

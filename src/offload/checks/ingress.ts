@@ -4,9 +4,7 @@
  */
 
 import type { Eswitch } from '../../eswitch/contract.ts'
-import { addressText } from '../../flow/address.ts'
 import type { IngressMember } from '../../tunnel/contract.ts'
-import { decapEnds } from '../endpoint.ts'
 import type { Refusal } from '../verdict.ts'
 import { type CheckSubject, type CheckView, type Entry, placeText, portName, portText } from './contract.ts'
 import { wayRefusal } from './encap-entry.ts'
@@ -31,8 +29,8 @@ const noEswitch = (flow: CheckSubject, view: CheckView): Refusal => {
 }
 
 const decapEntry = (flow: CheckSubject, view: CheckView): EntryResult => {
-  const ends = decapEnds(flow.match)
-  if (!ends)
+  const found = view.wayIn(flow)
+  if (found === 'open')
     return {
       refusal: {
         check: 'match-mask',
@@ -42,9 +40,8 @@ const decapEntry = (flow: CheckSubject, view: CheckView): EntryResult => {
         retryOn: ['flow-change'],
       },
     }
-  const way = view.ingress(ends.peer, ends.local, flow.inPort)
-  if (!way) return { refusal: noEswitch(flow, view) }
-  const peer = addressText(ends.peer)
+  if (!found) return { refusal: noEswitch(flow, view) }
+  const { peer, result: way } = found
   if (way.type === 'none') return { refusal: wayRefusal(way.check, peer, way.detail) }
   const eswitches = way.members.map(({ port }) => view.eswitchOf(port))
   const stray = way.members.find((_, i) => !eswitches[i])

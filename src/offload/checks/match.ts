@@ -1,7 +1,9 @@
 /** Can the eswitch match the fields, and with these masks? */
+import type { Profile } from '../../eswitch/profile.ts'
 import { PROFILE_FIELDS, type ProfileField } from '../../eswitch/profile-fields.ts'
 import { K_DL_TYPE, K_DP_WORDS, K_RECIRC_ID, K_VLAN0, K_VLAN1, type Match, VLAN_CFI } from '../../flow/key.ts'
 import { PREREQUISITES, satisfied } from '../../flow/prerequisites.ts'
+import type { Refusal } from '../verdict.ts'
 import type { EswitchCheck } from './contract.ts'
 
 /** Every rule has these: in_port in full, and the recirculation id, which is zero for a frame that has just come in. */
@@ -47,9 +49,7 @@ const impliedByType = (match: Match, word: number): boolean =>
   (match.mask[word]! & VLAN_CFI) !== 0 &&
   (match.key[word]! & VLAN_CFI) === 0
 
-export const matchFields: EswitchCheck = (flow, { eswitch }) => {
-  const { profile } = eswitch
-  const { match } = flow
+const unknownFields = (match: Match, profile: Profile): Refusal | undefined => {
   if (match.key[K_RECIRC_ID] !== 0 && !profile.actions.has('recirc'))
     return {
       check: 'match-field',
@@ -87,9 +87,7 @@ export const matchFields: EswitchCheck = (flow, { eswitch }) => {
   }
 }
 
-export const matchMasks: EswitchCheck = (flow, { eswitch }) => {
-  const { profile } = eswitch
-  const { match } = flow
+const unfitMasks = (match: Match, profile: Profile): Refusal | undefined => {
   for (const field of PROFILE_FIELDS) {
     if (!profile.exactOnly.has(field.name) || !satisfied(match, field.prerequisite)) continue
     const some = field.words.some((w) => (match.mask[w.word]! & w.mask) !== 0)
@@ -105,3 +103,25 @@ export const matchMasks: EswitchCheck = (flow, { eswitch }) => {
   }
   return undefined
 }
+
+/** Remembers what it found: neither a match nor a profile changes, and tunnelled flows are asked about again and again. */
+export class MatchJudge {
+  readonly #known = new WeakMap<Profile, WeakMap<Match, Refusal | 'fits'>>()
+
+  /** Why the profile cannot match this, if it cannot. */
+  refusal(match: Match, profile: Profile): Refusal | undefined {
+    let known = this.#known.get(profile)
+    if (!known) {
+      known = new WeakMap()
+      this.#known.set(profile, known)
+    }
+    let answer = known.get(match)
+    if (!answer) {
+      answer = unknownFields(match, profile) ?? unfitMasks(match, profile) ?? 'fits'
+      known.set(match, answer)
+    }
+    return answer === 'fits' ? undefined : answer
+  }
+}
+
+export const matchable: EswitchCheck = ({ match }, { eswitch }, view) => view.unmatchable(match, eswitch.profile)

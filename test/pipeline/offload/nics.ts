@@ -81,7 +81,7 @@ export class Nics {
     const { scheduler } = this
     const log = { warnLimited: (text: string, data?: object) => void this.errors.push([text, data]) }
     this.ofproto = new Ofproto(clock)
-    this.offload = new OffloadModule(dpif, { clock, scheduler, enabled: this.#options.offload })
+    this.offload = new OffloadModule(dpif, { clock, scheduler, slice: 4, sliceMs: 0, enabled: this.#options.offload })
     this.udpif = new Udpif({ ofproto: this.ofproto, dpif: this.offload, clock, scheduler, log: log as never })
     this.udpif.revalidator.maxIdle = 600_000
     this.layer = new Tunnels({

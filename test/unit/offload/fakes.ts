@@ -130,8 +130,8 @@ export class FakeEswitch implements Eswitch {
   /** A replaced rule counts from zero. */
   restartOnReplace = false
   readonly #leaving = new Map<number, EswitchRule>()
-  /** All that there ever were. */
-  readonly #ids = new Set<number>()
+  /** Ids rise: none is used twice. */
+  #lastId = -1
   /** Last statistics of rules that died with the worker, until the next one runs. */
   readonly #lost = new Map<number, FlowStats>()
   readonly #listeners: ((state: EswitchState) => void)[] = []
@@ -176,8 +176,8 @@ export class FakeEswitch implements Eswitch {
     if (this.state !== 'running') return 'down'
     const old = this.rules.get(rule.id)
     if (!old && this.ruleCount >= this.capacity) return 'full'
-    if (!old && this.#ids.has(rule.id)) throw new Error(`rule ${rule.id} is put again after it went`)
-    this.#ids.add(rule.id)
+    if (!old && rule.id <= this.#lastId) throw new Error(`rule ${rule.id} is put again after it went`)
+    this.#lastId = Math.max(this.#lastId, rule.id)
     for (const entry of pushedEntries(rule.actions))
       if (!this.encaps.has(entry)) throw new Error(`rule ${rule.id} names entry ${entry}, which is not there`)
     this.log.push(`${this.name} put ${rule.id}`)
@@ -325,7 +325,7 @@ export const createRig = (
   port(3, 'p0', nic0)
   port(4, 'vf2', nic1)
   port(5, 'tap9')
-  const module = new OffloadModule(dpif, { clock, scheduler, eswitches: [nic0, nic1], ...options.offload })
+  const module = new OffloadModule(dpif, { clock, scheduler, sliceMs: 0, eswitches: [nic0, nic1], ...options.offload })
   const put = (match: Match, actions: readonly OdpAction[], id = module.flowNew()): number => {
     module.flowPut({ id, ufid: `00000000-0000-0000-0000-${String(id).padStart(12, '0')}`, match, actions })
     return id
