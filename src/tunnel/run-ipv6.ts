@@ -17,6 +17,8 @@ import {
 } from './route-entry.ts'
 import { NLM_F_REPLACE } from './run-ipv4.ts'
 
+const NLM_F_CREATE = 0x400
+
 const compare = (a: Route, b: Route): number =>
   (b.from?.length ?? 0) - (a.from?.length ?? 0) ||
   (a.from ? order(a.from.bytes, b.from!.bytes) : 0) ||
@@ -98,7 +100,9 @@ export const addIpv6 = (run: RouteEntry[], owner: RunOwner, message: Route, flag
   for (const route of news) {
     const present = run[find(run, route)]
     if (present) {
-      if (refresh(owner, present, route, epoch) === 'changed') applied = 'changed'
+      // The kernel has no objection to the same object twice; but a dump may have listed what it tells only now.
+      if (!joins(route) && (flags & NLM_F_CREATE) !== 0) applied = 'doubt'
+      else if (refresh(owner, present, route, epoch) === 'changed' && applied === 'same') applied = 'changed'
       continue
     }
     run.splice(end(run, route), 0, owner.make(route, epoch))

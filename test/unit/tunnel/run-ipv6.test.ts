@@ -71,6 +71,17 @@ describe('what a replacement replaces', () => {
   })
 })
 
+test('the same object twice is a doubt, which a dump settles', () => {
+  const table = tableOf('o1', 'd1')
+  expect(table.added(routeOf('o1'), 0x400, 0)).toBe('doubt')
+  expect(table.added(routeOf('o1'), 0, 0)).toBe('same')
+  expect(order(table)).toBe('o1 d1')
+  for (const word of ['o1', 'd1', 'o1']) table.listed(routeOf(word), 1)
+  expect(order(table)).toBe('o1 d1 o1')
+  table.deleted(routeOf('o1'))
+  expect(order(table)).toBe('d1 o1')
+})
+
 describe('sets', () => {
   test('members join at the end of their metric, whoever is told first', () => {
     const table = tableOf('g1', 'd1')
