@@ -8,7 +8,8 @@
  *   state       because of                        shown, unless the kernel has an address   left by
  *   idle        kept alive, nothing to be done    what the kernel says                      news: stale -> confirming, gone -> asking, failed -> paused
  *   asking      resolve, keepAlive, a retry       pending; failed after a failure           an address -> idle; failed, an error or silence -> paused
- *   paused      a failure                         failed                                    time -> asking if kept alive, else forgotten
+ *   paused      a failure                         failed                                    time -> asking if kept alive, else forgotten; gone, which the kernel
+ *                                                                                           tells behind a failure when somebody deletes it -> asking
  *   confirming  kept alive and stale              found                                     news -> idle, paused or asking; silence -> asked once more
  */
 import { errorCode } from '../lib/errors.ts'
@@ -46,6 +47,8 @@ interface Ask {
   state: 'idle' | 'asking' | 'paused' | 'confirming'
   /** Failures since it last answered. */
   failures: number
+  /** The last failure was none of an answer that we waited for. */
+  lost: boolean
   cancel: () => void
 }
 
@@ -127,7 +130,7 @@ export class KernelNeighbours implements NeighbourSource {
     const key = keyOf(ifindex, address)
     let ask = this.#asks.get(key)
     if (!ask) {
-      ask = { key, ifindex, address, kept: false, state: 'idle', failures: 0, cancel: () => {} }
+      ask = { key, ifindex, address, kept: false, state: 'idle', failures: 0, lost: false, cancel: () => {} }
       this.#asks.set(key, ask)
     }
     return ask
@@ -175,12 +178,19 @@ export class KernelNeighbours implements NeighbourSource {
       else this.#forget(ask)
     } else if (type === 'failed') {
       // Of one that is paused the same failure may be told again.
-      if (ask.state !== 'paused') this.#fail(ask)
-    } else if (type === 'none' && ask.kept && ask.state !== 'asking' && ask.state !== 'paused') this.#start(ask)
+      if (ask.state === 'paused') return
+      const lost = ask.state !== 'asking'
+      this.#fail(ask)
+      ask.lost = lost
+    } else if (type === 'none' && ask.kept && ask.state !== 'asking' && (ask.state !== 'paused' || ask.lost)) {
+      ask.failures = 0
+      this.#start(ask)
+    }
   }
 
   #start(ask: Ask): void {
     this.#enter(ask, 'asking')
+    ask.lost = false
     this.#send(ask)
     this.#tell(ask.ifindex, ask.address)
   }

@@ -144,7 +144,8 @@ export class Neighbours {
     }
     this.#heard.add(key)
     const old = this.#entries.get(key)
-    if (old && same(old, neighbour)) return
+    // The kernel does not tell that it asks again, only that nobody has answered again: who waits for that must hear it.
+    if (old && same(old, neighbour) && (neighbour.state & NUD_FAILED) === 0) return
     this.#entries.set(key, neighbour)
     this.#changed(neighbour, resultOf(neighbour))
   }

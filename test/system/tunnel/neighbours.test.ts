@@ -16,6 +16,7 @@ import { NEIGHBOUR_GROUPS, Neighbours } from '../../../src/tunnel/neighbours.ts'
 import { TunnelPorts } from '../../../src/tunnel/tunnel-ports.ts'
 import { Tunnels } from '../../../src/tunnel/tunnels.ts'
 import { Testbed } from '../kit/testbed.ts'
+import { until as reached } from '../tiers/world.ts'
 
 const ip = (text: string): Uint8Array => addressBytes(text)!
 const macOf = (entry: EncapEntry): string => Buffer.from(entry.header.subarray(0, 6)).toString('hex')
@@ -23,9 +24,9 @@ const onError = (error: Error): never => {
   throw error
 }
 
-/** The kernel gives up after 0.4 s, has doubts after 0.5 to 1.5 s and probes 1 s later. */
+/** The kernel gives up after 0.4 s, has doubts after 1.1 to 3.3 s, which must be more than the second after which it probes. */
 const SYSCTLS = {
-  base_reachable_time_ms: 1000,
+  base_reachable_time_ms: 2200,
   delay_first_probe_time: 1,
   retrans_time_ms: 200,
   mcast_solicit: 2,
@@ -171,26 +172,27 @@ describe('next hops', () => {
     await until(idle, 'ready', ready)
     tunnels.release(idle)
     const states: number[] = []
-    /** Of the kernel, three times over. */
-    const confirmed = new Promise<void>((resolve) => {
-      neighbours.on(({ neighbour }) => {
-        if (neighbour.address[3] !== 2) return
-        states.push(neighbour.state)
-        if (states.filter((state, i) => state === NUD_REACHABLE && states[i - 1] !== NUD_REACHABLE).length === 3)
+    /** Told by the kernel of a neighbour, so many times from now on. */
+    const news = (last: number, count: number, is: (state: number) => boolean): Promise<void> =>
+      new Promise((resolve) => {
+        let left = count
+        const end = neighbours.on(({ neighbour: { address, state }, result }) => {
+          if (address[3] !== last || result.type === 'none' || !is(state) || --left > 0) return
+          end()
           resolve()
+        })
       })
-    })
-    await confirmed
+    neighbours.on(({ neighbour: { address, state } }) => address[3] === 2 && states.push(state))
+    await Promise.all([news(2, 1, (state) => state === NUD_REACHABLE), news(3, 1, (state) => state === NUD_STALE)])
+    await news(2, 1, (state) => state === NUD_REACHABLE)
     expect(states.every((state) => (state & NUD_VALID) !== 0)).toBe(true)
     expect(entries.get(used)).toMatchObject({ state: 'ready', generation: 1 })
     expect(neighbours.lookup(ifindex, ip('10.0.0.3'))).toMatchObject({ state: NUD_STALE })
+    expect(source.counters).toMatchObject({ asked: 2 })
     expect(source.counters.confirmed).toBeGreaterThan(0)
-    // The entry is thrown away under it: asked for at once, and not after the pause that a failure has.
-    const { asked } = source.counters
-    const again = until(used, 'ready again', (entry) => entry.generation > 1 && ready(entry), 900)
+    // Thrown away, by `ip` as often as it comes back: asked for at once, and not after the pause that a failure has.
     await host.must(['ip', '-n', host.netns, 'neighbour', 'flush', 'dev', 'br-phy'])
-    await again
-    expect(source.counters.asked).toBe(asked + 1)
+    await reached(() => source.counters.asked > 2 && ready(entries.get(used)!), 'asked for and ready', 500)
     expect(neighbours.lookup(ifindex, ip('10.0.0.3'))).toEqual({ type: 'none' })
   })
 })

@@ -256,6 +256,21 @@ describe('keepAlive', () => {
     expect(shown()).toBe('failed')
   })
 
+  test('what somebody deletes is asked for at once, though the kernel tells of a failure first', () => {
+    const { source, requests, news, shown, scheduler } = create()
+    news(NUD_REACHABLE)
+    source.keepAlive(2, peer, true)
+    news(NUD_FAILED)
+    news(0)
+    expect([shown(), requests.length]).toEqual(['pending', 1])
+    // But not what did not answer.
+    news(NUD_FAILED)
+    news(0)
+    expect([shown(), requests.length]).toEqual(['failed', 1])
+    scheduler.advance(1000)
+    expect([shown(), requests.length]).toEqual(['failed', 2])
+  })
+
   test('needs nothing of what is permanent, without ARP, or managed by the kernel', () => {
     const { source, requests, news, scheduler } = create()
     news(NUD_PERMANENT)
