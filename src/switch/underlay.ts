@@ -49,10 +49,8 @@ export class Underlay {
     this.#hold = hold
     this.#ofproto = ofproto
     this.neighbours = new Neighbours(namespace, { onError })
-    this.fib = new Fib(namespace, {
-      onError,
-      neighbour: (ifindex, address) => this.neighbours.state(ifindex, address),
-    })
+    // Without neighbours: a next hop that fails stays in the answers, so that the tunnel layer, which goes round it, has it asked for until it is back.
+    this.fib = new Fib(namespace, { onError })
     this.internal = new InternalPorts(options.ports, namespace)
     this.#source = new KernelNeighbours({
       neighbours: this.neighbours,
