@@ -138,6 +138,15 @@ describe('three hypervisors in a full mesh', () => {
     expect([...heard(hv2!, OUTER), ...heard(hv3!, OUTER)]).toEqual([])
   })
 
+  it('a trace shows why', async () => {
+    const broadcast = (port: string, from: Node): Promise<string> =>
+      daemons.get(1)!.cli('trace', 'br-int', `in_port=${port},dl_src=${mac(from)},dl_dst=ff:ff:ff:ff:ff:ff,tun_id=100`)
+    const received = await broadcast('vx2', 2)
+    expect(received).toContain('protected ports')
+    expect(received.match(/^Datapath actions: .*$/m)![0]).not.toContain('tnl_push')
+    expect(await broadcast('vf0', 1)).toMatch(/^Datapath actions: .*tnl_push.*tnl_push/m)
+  })
+
   it('without protected ports a broadcast circles, and no longer once they are protected again', async () => {
     await protect(false)
     const before = await sent()
