@@ -212,7 +212,7 @@ describe('--json', () => {
 
   it('why finds a flow by the beginning of its ufid', async () => {
     const [first] = z.array(flow).parse(await data('flows', '--json'))
-    const found = z.array(flow).parse(await data('why', '--json', first!.ufid.slice(0, 12)))
+    const found = z.array(why).parse(await data('why', '--json', first!.ufid.slice(0, 12)))
     expect(found.map((f) => f.ufid)).toContain(first!.ufid)
   })
 
