@@ -63,6 +63,8 @@ export const DROP_REASONS = [
   'unknown-vni',
   /** A fragment of an outer packet. */
   'outer-fragment',
+  /** For a bridge's internal port that no host's stack owns, and neither a tunnel's packet nor ARP or neighbour discovery that concerns it. */
+  'no-stack',
 ] as const
 
 export type DropReason = (typeof DROP_REASONS)[number]

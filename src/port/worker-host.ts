@@ -4,15 +4,20 @@ import type { Arena } from '../packet/slot.ts'
 import { PacketPort } from './afpacket.ts'
 import type { Port } from './contract.ts'
 import type { IntakeHost } from './intake.ts'
+import { NobodyPort } from './nobody.ts'
 import type { Poller } from './poller.ts'
 import { FdPort, type PortFd, TapPort } from './tap.ts'
 
-type Open = ({ readonly type: 'tap' | 'packet' } & PortFd) | { readonly type: 'object'; readonly port: Port }
+type Open =
+  | ({ readonly type: 'tap' | 'packet' } & PortFd)
+  | { readonly type: 'none' }
+  | { readonly type: 'object'; readonly port: Port }
 
 export const createPortHost = (arena: Arena, stats: Float64Array, poller: Poller): IntakeHost<Open> => ({
   openPort: (no, name, open) => {
     if (open.type === 'tap') return new TapPort(name, no, open, arena, stats)
     if (open.type === 'packet') return new PacketPort(name, no, open, arena, stats)
+    if (open.type === 'none') return new NobodyPort(name, no, stats)
     throw new Error(`port ${name}: a descriptor expected, objects do not cross threads`)
   },
   watch: (no, port) => poller.add(no, port.fd),
