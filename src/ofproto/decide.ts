@@ -17,6 +17,8 @@ export interface Decision {
   readonly effects: readonly SideEffect[]
   /** The translation gave up: its actions are a drop with a reason. */
   readonly failed: boolean
+  /** Datapath ports to which the packet itself is to be handed (StacklessPorts.receive): then no flow may be made of the decision. */
+  readonly handed: readonly number[]
 }
 
 const UNKNOWN_VNI: readonly OdpAction[] = [{ type: 'drop', reason: 'unknown-vni' }]
@@ -28,8 +30,8 @@ export const decide = (ofproto: Ofproto, key: Int32Array, learn: boolean, used: 
   if (inPort === 'unknown-vni') {
     const mask = createKey()
     lookAtTunnel(mask)
-    return { actions: UNKNOWN_VNI, mask, effects: [], failed: false }
+    return { actions: UNKNOWN_VNI, mask, effects: [], failed: false, handed: [] }
   }
-  const { actions, wc, effects, error } = translate({ key, inPort, learn, used, reporter: null })
-  return { actions, mask: datapathMask(wc, key), effects, failed: error !== null }
+  const { actions, wc, effects, error, handed } = translate({ key, inPort, learn, used, reporter: null })
+  return { actions, mask: datapathMask(wc, key), effects, failed: error !== null, handed }
 }

@@ -226,8 +226,8 @@ export class Revalidator {
       return
     }
     const decision = decide(this.#ofproto, key, learn, flow.used)
-    // Its port is gone.
-    if (decision === null) {
+    // Its port is gone, or packets must be seen one by one.
+    if (decision === null || decision.handed.length > 0) {
       this.#delete(flow)
       return
     }

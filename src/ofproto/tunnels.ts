@@ -4,7 +4,7 @@
  */
 import { K_IN_PORT, K_RECIRC_ID, K_TUN_DST, K_TUN_ID, K_TUN_SRC } from '../flow/key.ts'
 import { CodedError } from '../lib/errors.ts'
-import type { TunnelConfig, TunnelLayer } from '../tunnel/contract.ts'
+import type { StacklessPorts, TunnelConfig, TunnelLayer } from '../tunnel/contract.ts'
 import { TunnelPorts } from '../tunnel/tunnel-ports.ts'
 import type { Port } from './port.ts'
 
@@ -23,6 +23,7 @@ export class Tunnels implements EncapHolder {
   /** Also the wiring's, which knows the datapath's ports; each is set before a tunnel port that needs it is added. */
   readonly ports = new TunnelPorts<Port>()
   #layer: TunnelLayer | null = null
+  #stackless: StacklessPorts | null = null
   readonly #changed: () => void
 
   /** `changed`: something that translations depend on. */
@@ -41,6 +42,17 @@ export class Tunnels implements EncapHolder {
 
   get layer(): TunnelLayer | null {
     return this.#layer
+  }
+
+  /** Before the first port that no host's stack owns is added, once. */
+  useStackless(ports: StacklessPorts): void {
+    this.#stackless = ports
+    ports.onChange(() => this.#changed())
+  }
+
+  /** null: there can be none. */
+  get stackless(): StacklessPorts | null {
+    return this.#stackless
   }
 
   get any(): boolean {

@@ -7,7 +7,18 @@ import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey, createMatch, K_DP_WORDS, K_IN_PORT, K_RECIRC_ID, type Match } from '../flow/key.ts'
 import type { OdpAction } from '../flow/odp.ts'
 import type { Clock } from '../lib/clock.ts'
-import { GSO_NONE, M_GSO_SIZE, M_GSO_TYPE, M_HDR_LEN, M_LEN, META_WORDS } from '../packet/slot.ts'
+import {
+  GSO_NONE,
+  M_GSO_SIZE,
+  M_GSO_TYPE,
+  M_HDR_LEN,
+  M_LEN,
+  M_OFF,
+  M_VFLAGS,
+  META_WORDS,
+  VNET_F_DATA_VALID,
+  VNET_F_NEEDS_CSUM,
+} from '../packet/slot.ts'
 import { type Decision, decide } from './decide.ts'
 import type { Ofproto } from './ofproto.ts'
 import { pushStats } from './translate/effects.ts'
@@ -32,10 +43,14 @@ export interface UpcallCounters {
   unowned: number
   /** The translation failed: its actions are a drop with a reason. */
   failed: number
+  /** The packet was handed to a port without a host's stack, and no flow put. */
+  handed: number
   /** A defect: the translation threw. The packet was dropped with a reason. */
   errors: number
 }
 
+/** The packet has come to its end, but not to a loss. */
+const TAKEN: readonly OdpAction[] = [{ type: 'drop', reason: 'taken' }]
 const INTERNAL_ERROR: readonly OdpAction[] = [{ type: 'drop', reason: 'internal-error' }]
 
 /** A datapath match of what a translation looked at. */
@@ -64,6 +79,7 @@ export class Upcalls {
     collision: 0,
     unowned: 0,
     failed: 0,
+    handed: 0,
     errors: 0,
   }
   readonly #ofproto: Ofproto
@@ -95,7 +111,9 @@ export class Upcalls {
       if (result === null) return []
       const { packets, bytes } = this.#wire(slot)
       pushStats(result.effects, packets, bytes, this.#clock.now())
-      return result.actions
+      if (result.handed.length === 0) return result.actions
+      this.#hand(slot, result.handed)
+      return result.actions.length === 0 ? TAKEN : result.actions
     } catch (error) {
       this.counters.errors++
       this.#onError(error)
@@ -125,6 +143,8 @@ export class Upcalls {
       return null
     }
     if (decision.failed) this.counters.failed++
+    // Only packets can be handed over, one by one.
+    if (decision.handed.length > 0) return decision
     const { actions, effects } = decision
     const match = matchOf(key, decision.mask)
     this.#count(this.#flows.install({ match, actions, effects, version, preinstalled: !learn }, now), learn)
@@ -134,6 +154,15 @@ export class Upcalls {
   #count(outcome: InstallOutcome, forPacket: boolean): void {
     if (outcome === 'new') this.counters[forPacket ? 'installed' : 'preinstalled']++
     else this.counters[outcome]++
+  }
+
+  #hand(slot: number, ports: readonly number[]): void {
+    const { bytes, meta } = this.#dpif.arena
+    const m = slot * META_WORDS
+    const frame = bytes.slice(meta[m + M_OFF]!, meta[m + M_OFF]! + meta[m + M_LEN]!)
+    const checked = (meta[m + M_VFLAGS]! & (VNET_F_NEEDS_CSUM | VNET_F_DATA_VALID)) !== 0
+    this.counters.handed++
+    for (const port of ports) this.#ofproto.tunnels.stackless?.receive(port, frame, checked)
   }
 
   /** A super-frame counts as the segments it is on the wire, each with its headers. */

@@ -101,6 +101,22 @@ export interface UnderlayPorts {
   onChange(listener: (ifindex: number) => void): void
 }
 
+/**
+ * Internal ports that no host's stack owns: bridges do ARP and neighbour discovery for them (own-stack.ts), and tier 1 hands them the frames. Ports are datapath port numbers,
+ * addresses have 4 or 16 bytes.
+ */
+export interface StacklessPorts {
+  has(port: number): boolean
+  /** The address is the port's own. */
+  owns(port: number, address: Uint8Array): boolean
+  /** What the neighbour with this address says of itself matters. */
+  knows(port: number, address: Uint8Array): boolean
+  /** A frame with ARP or neighbour discovery. `checked`: its checksum need not be looked at. */
+  receive(port: number, frame: Uint8Array, checked: boolean): void
+  /** Called when `has`, `owns` or `knows` may answer true to more than before. */
+  onChange(listener: () => void): void
+}
+
 /** What set something off, for people and for `offload/events`. */
 export interface TunnelCause {
   readonly kind: 'route' | 'rule' | 'address' | 'link' | 'neighbour' | 'mtu' | 'bridge' | 'resync'

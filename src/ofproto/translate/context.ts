@@ -38,6 +38,8 @@ export interface XlateResult {
   readonly error: DropReason | null
   /** The packet's key at the end of the pipeline (in_port is an OpenFlow port). */
   readonly flow: Int32Array
+  /** Datapath ports without a host's stack to which the packet itself is to be handed: no flow can do that. */
+  readonly handed: readonly number[]
 }
 
 export type RunActions = (x: Xlate, actions: readonly OfpAction[]) => void
@@ -64,6 +66,7 @@ export class Xlate {
 
   actions: OdpAction[] = []
   readonly effects: SideEffect[] = []
+  readonly handed: number[] = []
   /** Shown instead of an empty list of actions. */
   emptyReason: DropReason | null = null
 

@@ -23,6 +23,7 @@ import type { Port } from '../port.ts'
 import { commit } from './commit.ts'
 import type { Xlate } from './context.ts'
 import { readSubfield } from './field-actions.ts'
+import { isHanded } from './handed.ts'
 import { isLimit } from './limits.ts'
 import { normal } from './normal.ts'
 import { OFPP_UNSET, runCloned, runTable } from './pipeline.ts'
@@ -87,6 +88,11 @@ export const outputTo = (x: Xlate, no: number): void => {
   if (pop === 'fragment') {
     x.reporter?.warn('a fragment of a tunnel packet, skipping output')
     x.emptyReason ??= 'outer-fragment'
+    return
+  }
+  if (pop < 0 && isHanded(x, port)) {
+    x.reporter?.detail('handed to the switch itself: ARP or neighbour discovery for a port without a host')
+    if (!x.handed.includes(port.dpPort)) x.handed.push(port.dpPort)
     return
   }
   commit(x)

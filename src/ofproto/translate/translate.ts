@@ -46,5 +46,6 @@ export const translate = (input: XlateInput): XlateResult => {
   if (x.error === null) runActionSet(x)
   x.reporter?.leave()
   finishWildcards(x.wc, input.key, x.flow)
-  return { actions: finalActions(x), wc: x.wc, effects: x.effects, error: x.error, flow: x.flow }
+  const { wc, effects, error, flow, handed } = x
+  return { actions: finalActions(x), wc, effects, error, flow, handed: error === null ? handed : [] }
 }
