@@ -61,6 +61,8 @@ interface Entry extends NudEntry {
   readonly key: string
   readonly ifindex: number
   readonly address: Uint8Array
+  /** Until when an answer is one to the last request. */
+  open: number
   cancel: () => void
 }
 
@@ -144,16 +146,18 @@ export class OwnNeighbours implements NeighbourSource {
     return this.#entries.has(keyOf(ifindex, address))
   }
 
-  /** Whether an answer would be one to a request of ours. */
+  /** Whether a request is open: an answer would be one to it. */
   asks(ifindex: number, address: Uint8Array): boolean {
-    const state = this.#entries.get(keyOf(ifindex, address))?.state
-    return state === 'INCOMPLETE' || state === 'PROBE'
+    const entry = this.#entries.get(keyOf(ifindex, address))
+    return entry !== undefined && this.#options.scheduler.elapsed() < entry.open
   }
 
   /** A known neighbour has spoken; of others nothing is kept. */
   heard(ifindex: number, address: Uint8Array, event: Extract<NudEvent, { type: 'answer' | 'told' }>): void {
     const entry = this.#entries.get(keyOf(ifindex, address))
-    if (entry !== undefined) this.#event(entry, event)
+    if (entry === undefined) return
+    if (event.type === 'answer') entry.open = 0
+    this.#event(entry, event)
   }
 
   /** A neighbour that is never asked for, until `flush`. False when there are too many. */
@@ -214,6 +218,7 @@ export class OwnNeighbours implements NeighbourSource {
       lladdr: undefined,
       sent: 0,
       failures: 0,
+      open: 0,
       cancel: () => {},
     }
     this.#entries.set(key, entry)
@@ -285,6 +290,7 @@ export class OwnNeighbours implements NeighbourSource {
     }
     this.counters[send === 'unicast' ? 'probed' : 'asked']++
     const to = send === 'unicast' ? lladdr : undefined
+    entry.open = this.#options.scheduler.elapsed() + this.times.retrans
     this.#options.send(port, requestFrame({ mac: port.mac, address: from }, address, to))
     return true
   }

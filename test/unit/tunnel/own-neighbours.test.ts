@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { NUD_DELAY, NUD_REACHABLE, NUD_STALE } from '../../../src/netlink/neighbour.ts'
 import { ARP_REPLY, ARP_REQUEST } from '../../../src/packet/arp.ts'
 import { ND_ADVERT, ND_SOLICIT } from '../../../src/packet/icmpv6.ts'
 import { ip, mac } from './fakes.ts'
@@ -153,8 +154,18 @@ describe('what comes unasked', () => {
     scheduler.advance(29_000)
     hear(spoken(4, 'answer', A))
     scheduler.advance(1000)
-    expect([...neighbours.entries()][0]!.state).toBe(4)
+    expect([...neighbours.entries()][0]!.state).toBe(NUD_STALE)
     expect(stack.counters.unsolicited).toBe(1)
+  })
+
+  it('does not keep the answer to an open request from being one', () => {
+    const { neighbours, stack, hear } = create()
+    neighbours.keepAlive(-7, PEER[4], true)
+    hear(spoken(4, 'asks', A))
+    expect([...neighbours.entries()][0]!.state).toBe(NUD_DELAY)
+    hear(spoken(4, 'answer', A))
+    expect([...neighbours.entries()][0]!.state).toBe(NUD_REACHABLE)
+    expect(stack.counters.unsolicited).toBe(0)
   })
 
   it('is no answer when it goes to somebody else', () => {
@@ -162,7 +173,7 @@ describe('what comes unasked', () => {
     neighbours.resolve(-7, PEER[4])
     hear(arp(ARP_REPLY, { src: A, dst: mac(9) }, A, PEER[4], ip('192.168.0.9')))
     // But it says where the neighbour is.
-    expect([...neighbours.entries()][0]).toMatchObject({ state: 4, lladdr: A })
+    expect([...neighbours.entries()][0]).toMatchObject({ state: NUD_STALE, lladdr: A })
   })
 })
 
