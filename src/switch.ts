@@ -32,6 +32,7 @@ import { Namespaces, namespaceExists } from './switch/namespaces.ts'
 import {
   canAdjust,
   type EswitchPlan,
+  hasStackless,
   type Plan,
   type PortPlan,
   planOf,
@@ -250,6 +251,7 @@ export class Switch {
     await this.#closeTunnels()
     this.#config = config
     for (const port of this.#ports.all()) this.#portChanged(port, undefined)
+    this.#underlay?.portsChanged()
     return { changes: [...changes, ...bridges.changes], failures: [...failures, ...bridges.failures] }
   }
 
@@ -295,7 +297,7 @@ export class Switch {
   /** What tunnel ports need before they are added: the mirror of their underlay, and a datapath port for each UDP port. */
   async #openTunnels(plan: Plan): Promise<string | undefined> {
     const wanted = tunnelUdpPorts(plan)
-    if (wanted.size === 0) return undefined
+    if (wanted.size === 0 && !hasStackless(plan)) return undefined
     const opened = this.#underlay === undefined
     if (this.#underlay !== undefined && this.#underlay.netns !== plan.underlay)
       throw new Error(
@@ -312,6 +314,7 @@ export class Switch {
         log: this.#log,
       })
       this.#ofproto.tunnels.use(this.#underlay.tunnels)
+      this.#ofproto.tunnels.useStackless(this.#underlay.stackless)
       this.#offload.attachTunnels({
         view: this.#underlay.tunnels,
         mtu: (no) => this.#ports.mtu(no),
@@ -393,7 +396,7 @@ export class Switch {
 
   #namespaceGone(namespace: Namespace, netns: string): void {
     this.#log.warn('namespace is gone', { netns })
-    for (const port of this.#ports.all()) if (port.hold.namespace === namespace) this.#ports.dead(port.no)
+    for (const port of this.#ports.all()) if (port.hold?.namespace === namespace) this.#ports.dead(port.no)
   }
 
   *#portStats(): Generator<Float64Array> {

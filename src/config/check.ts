@@ -88,18 +88,27 @@ const checkEswitches = (config: Config, file: string): Complaint[] => {
   return complaints
 }
 
+const checkInternal = (name: string, { internal }: BridgeConfig): Complaint[] =>
+  internal?.stack === 'none' && internal.netns !== undefined
+    ? [
+        {
+          path: ['bridges', name, 'internal', 'netns'],
+          message: 'with stack "none" there is no interface: not expected here',
+        },
+      ]
+    : []
+
 /** Tunnels look routes up in one namespace: that of the internal ports, which must be one unless the file says which. */
 const checkUnderlay = (config: Config): Complaint[] => {
   const complaints: Complaint[] = []
-  const homes = new Set(
-    Object.values(config.bridges).flatMap(({ internal }) => (internal ? [internal.netns ?? ''] : [])),
-  )
+  const internals = Object.values(config.bridges).flatMap(({ internal }) => (internal ? [internal] : []))
+  const homes = new Set(internals.flatMap(({ stack, netns }) => (stack === 'host' ? [netns ?? ''] : [])))
   const seen = new Map<string, string>()
   for (const [bridge, { ports }] of Object.entries(config.bridges))
     for (const [name, port] of Object.entries(ports)) {
       if (port?.type !== 'vxlan') continue
       const path = ['bridges', bridge, 'ports', name, 'options']
-      if (homes.size === 0)
+      if (internals.length === 0)
         complaints.push({ path, message: 'no bridge has an internal port that could be the underlay' })
       if (homes.size > 1 && config.underlay.netns === undefined)
         complaints.push({
@@ -136,7 +145,8 @@ export const checkConfig = (config: Config, file: string): Complaint[] => {
   for (const [nic, { ports }] of Object.entries(config.eswitches))
     for (const name of Object.keys(ports)) take(name, `eswitch ${nic}`, ['eswitches', nic, 'ports', name])
   const inBridge = new Map<string, string>()
-  for (const [name, bridge] of Object.entries(config.bridges)) complaints.push(...checkFlows(name, bridge))
+  for (const [name, bridge] of Object.entries(config.bridges))
+    complaints.push(...checkInternal(name, bridge), ...checkFlows(name, bridge))
   for (const [bridge, { ports }] of Object.entries(config.bridges)) {
     const ofports = new Map<number, string>()
     for (const [name, maybe] of Object.entries(ports)) {

@@ -81,6 +81,7 @@ export const bridgePortSchema = z.strictObject({
 export const bridgeSchema = z.strictObject({
   internal: z
     .strictObject({
+      stack: z.enum(['host', 'none'], '"host" or "none" expected').default('host'),
       addresses: z.array(address).default([]),
       mtu: mtu.optional(),
       mac: mac.optional(),

@@ -29,6 +29,10 @@ export interface PortReply {
 
 export interface RouteReply {
   prefix: string
+  /** Added by hand. */
+  user?: true
+  /** Of packets with this mark alone. */
+  mark?: number
   table: number
   /** 'unicast', 'local', 'blackhole', ... */
   type: string

@@ -1,9 +1,22 @@
-/** The bridges' internal ports as the tunnel layer sees them: those whose interfaces are in the underlay's namespace. Main thread. */
+/**
+ * The bridges' internal ports as the tunnel layer sees them: those whose interfaces are in the underlay's namespace, and those that have none since no host's stack owns
+ * them. Main thread.
+ */
+import { parseCidr } from '../netlink/address.ts'
 import type { Namespace } from '../netlink/namespace.ts'
 import type { UnderlayPort, UnderlayPorts } from '../tunnel/contract.ts'
+import { type OwnPort, ownIfindex } from '../tunnel/own-port.ts'
 import type { SwitchPort } from './ports.ts'
 
 const macBytes = (text: string): Uint8Array => Uint8Array.from(text.split(':'), (byte) => Number.parseInt(byte, 16))
+
+const ownPort = ({ plan, no }: SwitchPort): OwnPort => ({
+  name: plan.name,
+  ifindex: ownIfindex(no),
+  dpPort: no,
+  mac: macBytes(plan.mac!),
+  addresses: (plan.addresses ?? []).map(parseCidr),
+})
 
 export class InternalPorts implements UnderlayPorts {
   readonly #ports: () => Iterable<SwitchPort>
@@ -11,6 +24,8 @@ export class InternalPorts implements UnderlayPorts {
   readonly #listeners: ((ifindex: number) => void)[] = []
   /** By ifindex: the port, and its link as it was when this was made. */
   readonly #known = new Map<number, { readonly link: SwitchPort['link']; readonly port: UnderlayPort }>()
+
+  #own: readonly OwnPort[] | undefined
 
   constructor(ports: () => Iterable<SwitchPort>, namespace: Namespace) {
     this.#ports = ports
@@ -30,10 +45,27 @@ export class InternalPorts implements UnderlayPorts {
     }
   }
 
+  byName(name: string): UnderlayPort | undefined {
+    for (const port of this.#ports()) if (port.plan.name === name && this.#concerns(port)) return this.#view(port)
+    return undefined
+  }
+
+  /** Those that no host's stack owns. */
+  own(): readonly OwnPort[] {
+    this.#own ??= [...this.#ports()].filter(({ plan }) => plan.stack === 'none').map(ownPort)
+    return this.#own
+  }
+
   /** The wiring calls it when a port came, went, or its link changed. */
   changed(port: SwitchPort): void {
     if (!this.#concerns(port)) return
+    this.#own = undefined
     for (const listener of this.#listeners) listener(port.opened.ifindex)
+  }
+
+  /** The wiring calls it when ports came or went. */
+  portsChanged(): void {
+    this.#own = undefined
   }
 
   onChange(listener: (ifindex: number) => void): void {
@@ -41,7 +73,7 @@ export class InternalPorts implements UnderlayPorts {
   }
 
   #concerns(port: SwitchPort): boolean {
-    return port.plan.kind === 'internal' && port.hold.namespace === this.#namespace
+    return port.plan.kind === 'internal' && (port.hold === undefined || port.hold.namespace === this.#namespace)
   }
 
   #view(port: SwitchPort): UnderlayPort | undefined {

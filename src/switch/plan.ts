@@ -2,15 +2,18 @@
  * What a configuration asks for, as flat lists: ports to open, bridges to make. Pure. A reload compares two plans and touches only what differs.
  */
 import { isDeepStrictEqual } from 'node:util'
-import type { BridgePortConfig, Config } from '../config/schema.ts'
+import type { BridgeConfig, BridgePortConfig, Config } from '../config/schema.ts'
 import { bridgePortDefaults } from '../config/schema.ts'
 import { readTunnelOptions } from '../config/tunnel-options.ts'
 import type { DpPortKind } from '../datapath/contract.ts'
 import type { Profile } from '../eswitch/profile.ts'
 import type { PortSpec } from '../ofproto/port.ts'
 import type { TunnelConfig } from '../tunnel/contract.ts'
+import { generateMac } from './switch-id.ts'
 
-/** A port with a descriptor: everything but patch ports. */
+const DEFAULT_MTU = 1500
+
+/** A port of the datapath: everything but patch and tunnel ports. */
 export interface PortPlan {
   readonly name: string
   readonly kind: Exclude<DpPortKind, 'memory' | 'vxlan'>
@@ -23,6 +26,8 @@ export interface PortPlan {
   readonly role?: 'vf' | 'uplink'
   /** Of an internal port. */
   readonly addresses?: readonly string[]
+  /** Of an internal port that no host's stack owns: it has no descriptor, and MAC and MTU are always given. */
+  readonly stack?: 'none'
 }
 
 export interface EswitchPlan {
@@ -74,6 +79,17 @@ const tunnelOf = (port: BridgePortConfig): { tunnel?: TunnelConfig } => {
   return tunnel === undefined ? {} : { tunnel }
 }
 
+const internalPort = (
+  control: string,
+  name: string,
+  { stack, ...internal }: NonNullable<BridgeConfig['internal']>,
+): PortPlan => {
+  const base = { name, kind: 'internal', offloads: 'best', persist: false } as const
+  if (stack === 'host') return present({ ...base, ...internal }) as PortPlan
+  const { mac = generateMac(control, name), mtu = DEFAULT_MTU, addresses } = internal
+  return { ...base, stack, mac, mtu, addresses }
+}
+
 /** `profileOf`: the profile of that name or file; one whose file has changed is another one. */
 export const planOf = (config: Config, profileOf: (name: string) => Profile): Plan => {
   const ports: PortPlan[] = []
@@ -84,15 +100,7 @@ export const planOf = (config: Config, profileOf: (name: string) => Profile): Pl
   for (const [name, bridge] of Object.entries(config.bridges)) {
     const own: BridgePortPlan[] = []
     if (bridge.internal) {
-      ports.push(
-        present({
-          name,
-          kind: 'internal' as const,
-          offloads: 'best' as const,
-          persist: false,
-          ...bridge.internal,
-        }) as PortPlan,
-      )
+      ports.push(internalPort(config.control, name, bridge.internal))
       own.push({ name })
     }
     for (const [portName, maybe] of Object.entries(bridge.ports)) {
@@ -122,7 +130,8 @@ export const planOf = (config: Config, profileOf: (name: string) => Profile): Pl
       ...(nic['switch-id'] === undefined ? {} : { switchId: nic['switch-id'] }),
     }),
   )
-  const underlay = config.underlay.netns ?? Object.values(config.bridges).find((b) => b.internal)?.internal?.netns
+  const internals = Object.values(config.bridges).flatMap(({ internal }) => (internal ? [internal] : []))
+  const underlay = config.underlay.netns ?? internals.find(({ stack }) => stack === 'host')?.netns
   return { eswitches, ports, bridges, ...(underlay === undefined ? {} : { underlay }) }
 }
 
@@ -138,6 +147,9 @@ export const canAdjust = (before: PortPlan, after: PortPlan): boolean => {
   const forgotten = (['mtu', 'mac'] as const).some((key) => before[key] !== undefined && after[key] === undefined)
   return samePlan(rest(before), rest(after)) && !forgotten
 }
+
+/** Whether bridges have internal ports that no host's stack owns. */
+export const hasStackless = ({ ports }: Plan): boolean => ports.some(({ stack }) => stack === 'none')
 
 /** UDP ports of all tunnel ports. */
 export const tunnelUdpPorts = ({ bridges }: Plan): Set<number> =>

@@ -8,6 +8,7 @@ import type { Log } from '../lib/log.ts'
 import { native } from '../native/binding.ts'
 import type { Link } from '../netlink/link.ts'
 import { MAX_PORTS } from '../port/contract.ts'
+import { ownIfindex } from '../tunnel/own-port.ts'
 import type { Hold, Namespaces } from './namespaces.ts'
 import { changeSettings, type OpenedPort, openPort } from './open-port.ts'
 import type { PortPlan } from './plan.ts'
@@ -16,7 +17,8 @@ export interface SwitchPort {
   plan: PortPlan
   readonly no: number
   readonly opened: OpenedPort
-  readonly hold: Hold
+  /** Absent of a port that no host's stack owns. */
+  readonly hold?: Hold
   /** The kernel side as last heard of; undefined after it has gone. */
   link: Link | undefined
   /** The interface was deleted, or its namespace. Stays so until the port is opened again. */
@@ -38,6 +40,21 @@ export interface PortTableOptions {
 /** True when frames can pass: the kernel side is there, up, and has a carrier. */
 export const linkUp = (port: SwitchPort): boolean =>
   port.link?.up === true && port.adminUp && (port.link.carrier || port.plan.kind !== 'packet')
+
+/** A port without interface, in the shape of one. */
+const stacklessLink = ({ name, mac = '', mtu = 0 }: PortPlan, ifindex: number): Link => ({
+  ifindex,
+  name,
+  up: true,
+  carrier: true,
+  operState: 'up',
+  mtu,
+  mac,
+})
+
+const close = ({ opened }: SwitchPort): void => {
+  if (opened.fd >= 0) native.close(opened.fd)
+}
 
 export class PortTable {
   readonly #o: PortTableOptions
@@ -70,6 +87,7 @@ export class PortTable {
 
   /** Opens and connects. Rejects with an Error that names the port; then nothing is left of it. */
   async add(plan: PortPlan): Promise<SwitchPort> {
+    if (plan.stack === 'none') return this.#addStackless(plan)
     const { namespaces } = this.#o
     const hold = await namespaces.take(plan.netns).catch((error: Error) => {
       throw new Error(`port ${plan.name}: ${error.message}`, { cause: error })
@@ -102,6 +120,18 @@ export class PortTable {
     }
   }
 
+  async #addStackless(plan: PortPlan): Promise<SwitchPort> {
+    const no = this.#number()
+    await this.#o.datapath.portAdd({ no, name: plan.name, kind: plan.kind }, { type: 'none' })
+    const link = stacklessLink(plan, ownIfindex(no))
+    const opened = { fd: -1, vnetHdr: 0, offloads: 0, ifindex: link.ifindex, link }
+    const port: SwitchPort = { plan, no, opened, link, gone: false, adminUp: true, unsubscribe: () => {} }
+    this.#byName.set(plan.name, port)
+    this.#mtu(port, link.mtu)
+    this.#o.changed(port, undefined)
+    return port
+  }
+
   /** The datapath port where packets to a tunnel's UDP port arrive, named as Open vSwitch names it; made if need be. */
   async addTunnel(udpPort: number): Promise<number> {
     const known = this.#tunnels.get(udpPort)
@@ -132,23 +162,24 @@ export class PortTable {
     port.unsubscribe()
     if (port.plan.eswitch !== undefined) await this.#o.eswitch(port.plan.eswitch).portDel(port.no)
     await this.#o.datapath.portDel(port.no)
-    native.close(port.opened.fd)
-    port.hold.give()
+    close(port)
+    port.hold?.give()
   }
 
   /** Changes MTU, MAC and addresses of an open port (canAdjust). Rejects with an Error that names the port; then it has kept its plan. */
   async adjust(plan: PortPlan): Promise<void> {
     const port = this.#byName.get(plan.name)
     if (port === undefined) throw new Error(`no port ${plan.name}`)
-    await changeSettings(port.plan, plan, port.opened.ifindex, port.hold.namespace)
+    if (port.hold !== undefined) await changeSettings(port.plan, plan, port.opened.ifindex, port.hold.namespace)
     port.plan = plan
+    if (port.hold === undefined) this.#follow(port, stacklessLink(plan, port.opened.ifindex))
   }
 
   /** At the end, when no worker runs any more. */
   closeAll(): void {
     for (const port of this.#byName.values()) {
       port.unsubscribe()
-      native.close(port.opened.fd)
+      close(port)
     }
     this.#byName.clear()
   }
@@ -159,7 +190,7 @@ export class PortTable {
     if (port === undefined) throw new Error(`no port ${name}`)
     if (port.gone) throw new Error(`port ${name}: its interface is gone`)
     port.adminUp = up
-    if (port.plan.kind !== 'packet') native.setCarrier(port.opened.fd, up)
+    if (port.plan.kind !== 'packet' && port.opened.fd >= 0) native.setCarrier(port.opened.fd, up)
     this.#o.datapath.portAdmin(port.no, up)
     if (port.plan.eswitch !== undefined) this.#o.eswitch(port.plan.eswitch).portAdmin(port.no, up)
     this.#o.changed(port, port.link)

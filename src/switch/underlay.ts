@@ -11,11 +11,14 @@ import type { Ofproto } from '../ofproto/ofproto.ts'
 import { Underlay as UnderlayBridges } from '../ofproto/underlay.ts'
 import { FIB_GROUPS, Fib } from '../tunnel/fib.ts'
 import { KernelNeighbours } from '../tunnel/kernel-neighbours.ts'
+import { NeighbourSources } from '../tunnel/neighbour-sources.ts'
 import { NEIGHBOUR_GROUPS, Neighbours } from '../tunnel/neighbours.ts'
+import { StaticRoutes } from '../tunnel/static-routes.ts'
 import { Tunnels } from '../tunnel/tunnels.ts'
 import { InternalPorts } from './internal-ports.ts'
 import type { Hold, Namespaces } from './namespaces.ts'
 import type { SwitchPort } from './ports.ts'
+import { Stackless } from './stackless.ts'
 
 const macText = (mac: Uint8Array): string => Array.from(mac, (byte) => byte.toString(16).padStart(2, '0')).join(':')
 
@@ -36,6 +39,9 @@ export class Underlay {
   readonly fib: Fib
   readonly neighbours: Neighbours
   readonly internal: InternalPorts
+  /** What users and stackless bridges add to `fib`. */
+  readonly routes: StaticRoutes
+  readonly stackless: Stackless
   readonly tunnels: Tunnels
   readonly #hold: Hold
   readonly #ofproto: Ofproto
@@ -52,6 +58,18 @@ export class Underlay {
     // Without neighbours: a next hop that fails stays in the answers, so that the tunnel layer, which goes round it, has it asked for until it is back.
     this.fib = new Fib(namespace, { onError })
     this.internal = new InternalPorts(options.ports, namespace)
+    this.stackless = new Stackless({
+      ports: () => this.internal.own(),
+      ofproto,
+      dpif: options.dpif,
+      clock,
+      scheduler: eventLoopScheduler,
+    })
+    this.routes = new StaticRoutes({
+      kernel: this.fib,
+      own: () => this.internal.own(),
+      ifindexOf: (bridge) => this.internal.byName(bridge)?.ifindex,
+    })
     this.#source = new KernelNeighbours({
       neighbours: this.neighbours,
       socket: namespace.socket,
@@ -59,8 +77,8 @@ export class Underlay {
       onError,
     })
     this.tunnels = new Tunnels({
-      fib: this.fib,
-      neighbours: this.#source,
+      fib: this.routes,
+      neighbours: new NeighbourSources(this.#source, this.stackless.neighbours),
       underlayPorts: this.internal,
       ports: ofproto.tunnels.ports,
       translator: new UnderlayBridges(ofproto, clock),
@@ -86,12 +104,23 @@ export class Underlay {
     }
   }
 
+  /** Internal ports came or went, or have other addresses, and the bridges have them. */
+  portsChanged(): void {
+    this.internal.portsChanged()
+    this.routes.portsChanged()
+    this.stackless.portsChanged()
+  }
+
   view(): UnderlayView {
     const { links } = this.#hold.namespace
+    const own = this.stackless.neighbours
     return {
       fib: this.fib,
-      neighbours: this.neighbours,
-      linkName: (ifindex) => links.link(ifindex)?.name ?? `if${ifindex}`,
+      routes: this.routes,
+      stackless: () => this.internal.own(),
+      kernelNeighbours: () => this.neighbours.entries(),
+      ownNeighbours: own,
+      linkName: (ifindex) => this.internal.byIfindex(ifindex)?.name ?? links.link(ifindex)?.name ?? `if${ifindex}`,
       bridgeOf: (ifindex) => this.internal.byIfindex(ifindex)?.name,
       decapsulated: () => this.#decapsulated(),
     }
@@ -101,7 +130,7 @@ export class Underlay {
     const rows: ReturnType<UnderlayView['decapsulated']> = []
     for (const { name, udpPort, dpPort } of this.#ofproto.tunnels.ports.listening())
       for (const { ifindex, mac } of this.internal.all())
-        for (const { bytes } of this.fib.addresses.get(ifindex) ?? [])
+        for (const { bytes } of this.routes.addresses.get(ifindex) ?? [])
           if (dpPort !== undefined) rows.push({ name, udpPort, dpPort, mac: macText(mac), address: bytes })
     return rows
   }
@@ -109,6 +138,7 @@ export class Underlay {
   close(): void {
     this.tunnels.close()
     this.#source.close()
+    this.stackless.close()
     this.fib.stop()
     this.neighbours.stop()
     this.#hold.give()

@@ -2,19 +2,27 @@
 import type { Dpif } from '../../datapath/contract.ts'
 import type { Clock } from '../../lib/clock.ts'
 import type { Counters } from '../../lib/counters.ts'
+import type { Neighbour } from '../../netlink/neighbour.ts'
 import type { OffloadModule } from '../../offload/module.ts'
 import type { Bridge } from '../../ofproto/bridge.ts'
 import type { Ofproto } from '../../ofproto/ofproto.ts'
 import type { Udpif } from '../../ofproto/udpif.ts'
 import type { Fib } from '../../tunnel/fib.ts'
-import type { Neighbours } from '../../tunnel/neighbours.ts'
+import type { OwnNeighbours } from '../../tunnel/own-neighbours.ts'
+import type { OwnPort } from '../../tunnel/own-port.ts'
+import type { StaticRoutes } from '../../tunnel/static-routes.ts'
 import { VerbError } from '../registry.ts'
 import type { PortReply } from '../replies.ts'
 
 /** The underlay of the switch's tunnels. */
 export interface UnderlayView {
   readonly fib: Fib
-  readonly neighbours: Neighbours
+  /** The kernel's routes, with those before them that it does not have. */
+  readonly routes: StaticRoutes
+  /** Internal ports that no host's stack owns. */
+  stackless(): readonly OwnPort[]
+  kernelNeighbours(): Iterable<Neighbour>
+  readonly ownNeighbours: OwnNeighbours
   /** Name of an interface of the underlay's namespace. */
   linkName(ifindex: number): string
   /** The bridge whose internal port the interface is. */

@@ -9,6 +9,7 @@ import { registerOffloadVerbs } from './offload.ts'
 import { registerPortVerbs } from './port.ts'
 import { registerTraceVerbs } from './trace.ts'
 import { registerTunnelVerbs } from './tunnel.ts'
+import { registerUnderlayVerbs } from './underlay.ts'
 
 export const registerVerbs = (registry: VerbRegistry, view: SwitchView, version: string): void => {
   registerDaemonVerbs(registry, view, version)
@@ -19,4 +20,5 @@ export const registerVerbs = (registry: VerbRegistry, view: SwitchView, version:
   registerPortVerbs(registry, view)
   registerTraceVerbs(registry, view)
   registerTunnelVerbs(registry, view)
+  registerUnderlayVerbs(registry, view)
 }

@@ -13,6 +13,7 @@ import {
 } from '../../netlink/neighbour.ts'
 import { type NextHop, type Route, RT_TABLE_LOCAL, RT_TABLE_MAIN } from '../../netlink/route.ts'
 import type { FibMember, FibResult } from '../../tunnel/fib-contract.ts'
+import type { connectedOf, UserRoute } from '../../tunnel/static-routes.ts'
 import type { NeighbourReply, RouteReply } from '../replies.ts'
 
 export type LinkName = (ifindex: number) => string
@@ -32,13 +33,42 @@ export const routeReply = (route: Route, hops: readonly NextHop[], nameOf: LinkN
   })),
 })
 
+/** One that was added by hand. `src`: the address that packets are sent from. */
+export const userRouteReply = (route: UserRoute, src: Uint8Array | undefined): RouteReply => ({
+  prefix: `${addressText(route.dst)}/${route.length}`,
+  user: true,
+  ...(route.mark === 0 ? {} : { mark: route.mark >>> 0 }),
+  table: RT_TABLE_MAIN,
+  type: 'unicast',
+  metric: 0,
+  ...(src === undefined ? {} : { src: addressText(src) }),
+  nexthops: [{ dev: route.bridge, weight: 1, ...(route.via === undefined ? {} : { via: addressText(route.via) }) }],
+})
+
+/** Of a bridge that no host's stack owns. */
+export const connectedReply = ({
+  dst,
+  length,
+  src,
+  dev,
+  local,
+}: ReturnType<typeof connectedOf>[number]): RouteReply => ({
+  prefix: `${addressText(dst)}/${length}`,
+  table: local ? RT_TABLE_LOCAL : RT_TABLE_MAIN,
+  type: local ? 'local' : 'unicast',
+  metric: 0,
+  src: addressText(src),
+  nexthops: [{ dev, weight: 1 }],
+})
+
 /** As Open vSwitch's, with what it does not know behind: other tables, types, metrics, several hops. */
 export const routeLine = (r: RouteReply): string => {
   const hop = ({ dev, via }: RouteReply['nexthops'][number]): string =>
     `dev ${dev}${via === undefined ? '' : ` GW ${via}`}`
   const refuses = r.nexthops.length === 0 || !['unicast', 'local'].includes(r.type)
   return [
-    `Cached: ${r.prefix}`,
+    `${r.user ? 'User' : 'Cached'}: ${r.prefix}`,
+    ...(r.mark === undefined ? [] : [`MARK ${r.mark}`]),
     ...(refuses ? [r.type] : []),
     r.nexthops.map((h) => (r.nexthops.length > 1 ? `${hop(h)} weight ${h.weight}` : hop(h))).join(' '),
     ...(r.src === undefined ? [] : [`SRC ${r.src}`]),

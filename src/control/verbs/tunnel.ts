@@ -1,22 +1,20 @@
 /** Verbs of tunnels and their underlay, with OVS's names and texts: tnl/ports/show, tnl/neigh/show, ovs/route/show, ovs/route/lookup. */
-import { addressBytes, addressText } from '../../flow/address.ts'
+import { addressText } from '../../flow/address.ts'
 import type { NextHop, Route } from '../../netlink/route.ts'
+import { connectedOf } from '../../tunnel/static-routes.ts'
 import { VerbError, type VerbRegistry } from '../registry.ts'
 import type { NeighbourReply, RouteReply } from '../replies.ts'
 import type { SwitchView, UnderlayView } from './context.ts'
-import { lookupText, neighbourReply, neighbourTable, routeLine, routeReply } from './route-text.ts'
-
-const parsed = (text: string): Uint8Array => {
-  const bytes = addressBytes(text)
-  if (!bytes) throw new VerbError(`${text}: an IPv4 or IPv6 address expected`)
-  return bytes
-}
-
-const underlayOf = (view: SwitchView): UnderlayView => {
-  const underlay = view.underlay()
-  if (!underlay) throw new VerbError('this switch has no tunnels, so it follows no routes')
-  return underlay
-}
+import {
+  connectedReply,
+  lookupText,
+  neighbourReply,
+  neighbourTable,
+  routeLine,
+  routeReply,
+  userRouteReply,
+} from './route-text.ts'
+import { addressOf, markOf, underlayOf } from './underlay.ts'
 
 /** A route's own hops, or those of its next-hop object. */
 const hopsOf = ({ fib }: UnderlayView, { nexthopId, nexthops }: Route): readonly NextHop[] => {
@@ -30,25 +28,30 @@ const hopsOf = ({ fib }: UnderlayView, { nexthopId, nexthops }: Route): readonly
   })
 }
 
-/** Longest prefixes first, as Open vSwitch lists them. */
-const routes = (underlay: UnderlayView): RouteReply[] =>
-  [...underlay.fib.routes(4), ...underlay.fib.routes(6)]
-    .sort((a, b) => b.length - a.length || a.version - b.version)
-    .map((route) => routeReply(route, hopsOf(underlay, route), underlay.linkName))
+/** Longest prefixes first, as Open vSwitch lists them; of equal ones the users' own. */
+const routes = (underlay: UnderlayView): RouteReply[] => {
+  const own = [
+    ...[...underlay.routes.user()].map((route) => userRouteReply(route, underlay.routes.sourceOf(route))),
+    ...underlay.stackless().flatMap(connectedOf).map(connectedReply),
+  ]
+  const kernel = [...underlay.fib.routes(4), ...underlay.fib.routes(6)].map((route) =>
+    routeReply(route, hopsOf(underlay, route), underlay.linkName),
+  )
+  const key = ({ prefix }: RouteReply): [length: number, version: number] => [
+    Number(prefix.split('/')[1]),
+    prefix.includes(':') ? 6 : 4,
+  ]
+  return [...own, ...kernel]
+    .map((row) => ({ row, key: key(row) }))
+    .sort((a, b) => b.key[0] - a.key[0] || a.key[1] - b.key[1])
+    .map(({ row }) => row)
+}
 
-const neighbours = ({ neighbours, bridgeOf }: UnderlayView): NeighbourReply[] =>
-  [...neighbours.entries()].flatMap((n) => {
+const neighbours = ({ kernelNeighbours, ownNeighbours, bridgeOf }: UnderlayView): NeighbourReply[] =>
+  [...kernelNeighbours(), ...ownNeighbours.entries()].flatMap((n) => {
     const bridge = bridgeOf(n.ifindex)
     return bridge === undefined ? [] : [neighbourReply(n, bridge)]
   })
-
-/** `pkt_mark=N` or nothing. */
-const markOf = (text: string | undefined): number => {
-  if (text === undefined) return 0
-  const mark = /^pkt_mark=(0x[0-9a-fA-F]{1,8}|\d{1,10})$/.exec(text)?.[1]
-  if (mark === undefined || Number(mark) > 0xffffffff) throw new VerbError(`${text}: pkt_mark=MARK expected`)
-  return Number(mark) | 0
-}
 
 export const registerTunnelVerbs = (registry: VerbRegistry, view: SwitchView): void => {
   registry.register('tnl/ports/show', '[-v]', 0, 1, ([flag]) => {
@@ -76,10 +79,12 @@ export const registerTunnelVerbs = (registry: VerbRegistry, view: SwitchView): v
     return { text: `Route Table:\n${rows.map((row) => `${routeLine(row)}\n`).join('')}`, json: rows }
   })
 
-  registry.register('ovs/route/lookup', 'IP [pkt_mark=MARK]', 1, 2, ([ip, mark]) => {
-    const { fib, linkName } = underlayOf(view)
-    const dst = parsed(ip!)
-    const found = fib.lookup({ dst, mark: markOf(mark) })
+  registry.register('ovs/route/lookup', 'IP [pkt_mark=MARK]', 1, 2, ([ip, word]) => {
+    const { routes: all, linkName } = underlayOf(view)
+    const dst = addressOf(ip!)
+    const mark = word === undefined ? 0 : markOf(word)
+    if (mark === undefined) throw new VerbError(`${word}: pkt_mark=MARK expected`)
+    const found = all.lookup({ dst, mark })
     if (found.type === 'none') throw new VerbError(`Not found: ${found.why}`)
     return { text: lookupText(found, dst.length, linkName) }
   })
