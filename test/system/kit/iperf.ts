@@ -17,6 +17,8 @@ export interface IperfOptions {
   readonly streams?: number
   readonly reverse?: boolean
   readonly port?: number
+  /** TCP's congestion control; the machine's unless told. */
+  readonly congestion?: string
 }
 
 /** With `bytes`, buffers do not grow beyond this on either side: with the kernel's own sizes, most of a few megabytes may lie there at the end. */
@@ -80,6 +82,7 @@ export const iperf = async (
   if (options.length !== undefined) args.push('-l', String(options.length))
   if (options.streams !== undefined) args.push('-P', String(options.streams))
   if (options.reverse) args.push('-R')
+  if (options.congestion !== undefined) args.push('-C', options.congestion)
   const result = await client.run(args, { timeout: ((options.seconds ?? 10) + 20) * 1000 })
   await daemon.stop()
   return parseIperf(result.stdout)

@@ -1,5 +1,6 @@
 /** Underlays between hypervisors, and switches at their other end that are not ours. */
 import { mkdirSync } from 'node:fs'
+import type { Running } from './process.ts'
 import type { Guest, Testbed } from './testbed.ts'
 
 /** Frames that leave by these links are cut to size and have complete checksums, as on a cable. */
@@ -33,6 +34,14 @@ export class Fabric {
     const guest = await bed.guest('fabric')
     await guest.sysctl('net.ipv6.conf.all.disable_ipv6', 1)
     await guest.sysctl('net.ipv6.conf.default.disable_ipv6', 1)
+    // Where bridges have netfilter, it drops IP packets with a wrong header: a cable does not.
+    await guest.run([
+      'sysctl',
+      '-q',
+      '-w',
+      'net.bridge.bridge-nf-call-iptables=0',
+      'net.bridge.bridge-nf-call-ip6tables=0',
+    ])
     await ipBatch(guest, [
       `link add left mtu ${mtu} type bridge mcast_snooping 0`,
       `link add right mtu ${mtu} type bridge mcast_snooping 0`,
@@ -79,13 +88,15 @@ export const kernelVtep = async (host: Guest, { vni, local, remote, guest, mac }
 export class OvsPeer {
   readonly #guest: Guest
   readonly #folder: string
+  #switch: Running | undefined
 
   private constructor(guest: Guest, folder: string) {
     this.#guest = guest
     this.#folder = folder
   }
 
-  static async start(bed: Testbed, guest: Guest): Promise<OvsPeer> {
+  /** `settings`: other_config that must be there before the switch starts. */
+  static async start(bed: Testbed, guest: Guest, settings: Readonly<Record<string, string>> = {}): Promise<OvsPeer> {
     const folder = bed.path(`ovs-${guest.netns}`)
     mkdirSync(folder)
     const env = { OVS_RUNDIR: folder, OVS_LOGDIR: folder, OVS_DBDIR: folder }
@@ -102,12 +113,28 @@ export class OvsPeer {
     await database.until(/ovsdb-server \(Open vSwitch\)/)
     const peer = new OvsPeer(guest, folder)
     await peer.vsctl('--no-wait', 'init')
-    guest.start(['ovs-vswitchd', socket, `--unixctl=${folder}/switch.ctl`, '--no-chdir', '-vconsole:warn'], { env })
+    for (const [key, value] of Object.entries(settings))
+      await peer.vsctl('--no-wait', 'set', 'Open_vSwitch', '.', `other_config:${key}=${value}`)
+    const argv = ['ovs-vswitchd', socket, `--unixctl=${folder}/switch.ctl`, '--no-chdir', '-vconsole:warn']
+    peer.#switch = guest.start(argv, { env })
     return peer
   }
 
   /** Waits until the switch has done it. */
   vsctl(...args: readonly string[]): Promise<string> {
     return this.#guest.must(['ovs-vsctl', `--db=unix:${this.#folder}/db.sock`, '--timeout=10', ...args])
+  }
+
+  /** Of ovs-vswitchd. */
+  get pid(): number {
+    return this.#switch!.pid
+  }
+
+  ofctl(...args: readonly string[]): Promise<string> {
+    return this.#guest.must(['ovs-ofctl', ...args], { env: { OVS_RUNDIR: this.#folder } })
+  }
+
+  appctl(...args: readonly string[]): Promise<string> {
+    return this.#guest.must(['ovs-appctl', '-t', `${this.#folder}/switch.ctl`, ...args])
   }
 }

@@ -16,7 +16,7 @@ export const hello = (name: GuestName): Promise<Uint8Array[]> =>
   )
 
 /** Python: all kinds of frames from one guest to another, and those to nobody in particular. */
-const KINDS = `
+export const KINDS = `
 def unicast(n, src_mac, dst_mac, src4, dst4, src6, dst6):
     e = Ether(src=src_mac, dst=dst_mac)
     ip = IP(src=src4, dst=dst4, id=n)

@@ -1,0 +1,61 @@
+import { afterAll, describe, expect, it } from 'vitest'
+import { Capture } from '../kit/capture.ts'
+import { needKernel } from '../kit/kernel.ts'
+import { ping } from '../kit/ping.ts'
+import type { Guest } from '../kit/testbed.ts'
+import { fields } from '../kit/tshark.ts'
+import { A, B, type Single, startSingle } from './single.ts'
+
+/** The lab mtu shows the same over IPv4 with its verdicts; here is what it leaves out. */
+
+const open: Single[] = []
+const start = async (...options: Parameters<typeof startSingle>): Promise<Single> => {
+  const single = await startSingle(...options)
+  open.push(single)
+  return single
+}
+afterAll(async () => {
+  for (const { bed } of open) await bed.close()
+})
+
+/** MTU towards `to` that the guest's stack has learned. */
+const pathMtu = async (guest: Guest, to: string): Promise<number | undefined> => {
+  const text = await guest.must(['ip', 'route', 'get', to])
+  const mtu = text.match(/mtu (\d+)/)?.[1]
+  return mtu === undefined ? undefined : Number(mtu)
+}
+
+describe('over an IPv6 underlay of 1500 bytes', () => {
+  it.each([
+    ['IPv4', A.ip, B.ip, 1500 - 28],
+    ['IPv6', A.ip6, B.ip6, 1500 - 48],
+  ] as const)('an %s guest that sends 1500 bytes is told 1430', async (_, own, to, size) => {
+    const single = open[0] ?? (await start({ version: 6, mtu: 1500 }))
+    const { bed, guests } = single
+    const capture = await Capture.start(bed, guests.a, 'vf0', { direction: 'in', filter: 'icmp or icmp6' })
+    expect((await ping(guests.a, to, { count: 2, size, dontFragment: true, wait: 1 })).received).toBe(0)
+    expect(await pathMtu(guests.a, to)).toBe(1430)
+    await capture.until(1)
+    await capture.stop()
+    // From the address that the packet was for, to the one that sent it, and about it.
+    const names = own.includes(':') ? ['ipv6.src', 'ipv6.dst', 'icmpv6.mtu'] : ['ip.src', 'ip.dst', 'icmp.mtu']
+    const rows = await fields(capture.path, ...names)
+    expect(rows.filter((row) => row[2]!.length > 0)[0]).toEqual([[to, own], [own, to], ['1430']])
+    // What fits goes.
+    expect(await ping(guests.a, to, { count: 2, size: size - 70, dontFragment: true })).toMatchObject({ loss: 0 })
+  })
+})
+
+it('with df_default=false the outer packet goes in fragments, which the kernel’s end puts together', async (context) => {
+  await needKernel(context, 'vxlan', 'bridge', 'veth')
+  const { bed, daemon, guests } = await start({ mtu: 1500, tunnel: { df_default: false } })
+  const capture = await Capture.start(bed, guests.peer, 'p0', { direction: 'in', filter: 'ip[6:2] & 0x3fff != 0' })
+  const heard = await Capture.start(bed, guests.b, 'eth0', { direction: 'in', filter: 'icmp' })
+  await ping(guests.a, B.ip, { count: 3, size: 1400, wait: 0 })
+  await guests.a.run(['ping', '-n', '-c', '3', '-i', '0.05', '-W', '1', '-M', 'dont', '-s', '1472', B.ip])
+  await heard.until(6)
+  const lengths = (await heard.stop()).map(({ length }) => length)
+  expect(lengths).toEqual([1442, 1442, 1442, 1514, 1514, 1514])
+  expect((await capture.stop()).length).toBe(6)
+  expect(await daemon.appctl('coverage/show')).toMatch(/tunnel_mtu/)
+})
