@@ -17,8 +17,6 @@ import {
 } from './route-entry.ts'
 import { NLM_F_REPLACE } from './run-ipv4.ts'
 
-const NLM_F_CREATE = 0x400
-
 const compare = (a: Route, b: Route): number =>
   (b.from?.length ?? 0) - (a.from?.length ?? 0) ||
   (a.from ? order(a.from.bytes, b.from!.bytes) : 0) ||
@@ -26,9 +24,11 @@ const compare = (a: Route, b: Route): number =>
 
 const order = (a: Uint8Array, b: Uint8Array): number => Buffer.compare(a, b)
 
-/** One for each next hop. */
+/** One for each next hop of its own; those of an object are told only for old readers. */
 const singles = (route: Route): readonly Route[] =>
-  route.nexthops.length < 2 ? [route] : route.nexthops.map((hop) => ({ ...route, nexthops: [hop] }))
+  route.nexthopId !== 0 || route.nexthops.length < 2
+    ? [route]
+    : route.nexthops.map((hop) => ({ ...route, nexthops: [hop] }))
 
 /** The kernel keeps one route a next hop in a set, whatever else is said about it. */
 const same = (a: Route, b: Route): boolean => {
@@ -100,9 +100,7 @@ export const addIpv6 = (run: RouteEntry[], owner: RunOwner, message: Route, flag
   for (const route of news) {
     const present = run[find(run, route)]
     if (present) {
-      // The kernel has no objection to the same object twice; but a dump may have listed what it tells only now.
-      if (!joins(route) && (flags & NLM_F_CREATE) !== 0) applied = 'doubt'
-      else if (refresh(owner, present, route, epoch) === 'changed' && applied === 'same') applied = 'changed'
+      if (refresh(owner, present, route, epoch) === 'changed') applied = 'changed'
       continue
     }
     run.splice(end(run, route), 0, owner.make(route, epoch))

@@ -71,15 +71,16 @@ describe('what a replacement replaces', () => {
   })
 })
 
-test('the same object twice is a doubt, which a dump settles', () => {
-  const table = tableOf('o1', 'd1')
-  expect(table.added(routeOf('o1'), 0x400, 0)).toBe('doubt')
-  expect(table.added(routeOf('o1'), 0, 0)).toBe('same')
-  expect(order(table)).toBe('o1 d1')
-  for (const word of ['o1', 'd1', 'o1']) table.listed(routeOf(word), 1)
-  expect(order(table)).toBe('o1 d1 o1')
-  table.deleted(routeOf('o1'))
+test('a route by an object of several next hops is one route, though they are listed', () => {
+  const hops = [1, 2].map((host) => ({ oif: 2, via: gateway(host) }))
+  const route = parseRoute(messageOf(24, routePayload({ dst, length: 8, priority: 1024, nexthopId: 1, hops })))
+  const table = tableOf('d1')
+  expect(table.added(route, 0, 0)).toBe('changed')
   expect(order(table)).toBe('d1 o1')
+  table.listed(routeOf('d1'), 1)
+  expect(table.listed(route, 1)).toBe('same')
+  expect(table.deleted(routeOf('o1'))).toBe('changed')
+  expect(table.size).toBe(1)
 })
 
 describe('sets', () => {
