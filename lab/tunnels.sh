@@ -154,8 +154,8 @@ speaks() {
   local a=$1 address_a=$2 b=$3 address_b=$4
   expect "$a -> $b, ping" pings "$a" "$address_b"
   expect "$b -> $a, ping" pings "$b" "$address_a"
-  expect "$a -> $b, TCP" transfers "$a" "$b" "$address_b" -n 64M
-  expect "$b -> $a, TCP" transfers "$b" "$a" "$address_a" -n 64M
+  expect "$a -> $b, TCP" transfers "$a" "$b" "$address_b" -n 16M
+  expect "$b -> $a, TCP" transfers "$b" "$a" "$address_a" -n 16M
   expect "$a -> $b, UDP" transfers "$a" "$b" "$address_b" -n 1M -u -b 50M -l 1400
   expect "$b -> $a, UDP" transfers "$b" "$a" "$address_a" -n 1M -u -b 50M -l 1400
 }

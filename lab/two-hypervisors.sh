@@ -24,7 +24,7 @@ two_hypervisors() {
   expect 'a1 -> b1, ping, IPv6' pings a1 fd04:10::2
   expect 'a2 -> b2, ping' pings a2 10.4.20.2
   expect 'b2 -> a2, ping' pings b2 10.4.20.1
-  expect 'a2 -> b2, TCP' transfers a2 b2 10.4.20.2 -n 64M
+  expect 'a2 -> b2, TCP' transfers a2 b2 10.4.20.2 -n 16M
   in_guest a1 ip route add 10.4.20.0/24 dev vf0
   expect 'a1 does not reach b2, in the other VLAN' pings_not a1 10.4.20.2
 
@@ -33,7 +33,7 @@ two_hypervisors() {
   expect 'hv2 decapsulates a1 -> b1 in its NIC' on hv2 verdict_is 'offloaded nic0' "$mac:11" "$mac:21"
   expect 'hv2 encapsulates b1 -> a1 in its NIC' on hv2 verdict_is 'offloaded nic0' "$mac:21" "$mac:11"
   expect 'hv1 decapsulates b1 -> a1 in its NIC' on hv1 verdict_is 'offloaded nic0' "$mac:21" "$mac:11"
-  expect 'a1 -> b1, TCP, and the datapath threads stand still' stands_still 1000 transfers a1 b1 10.4.10.2 -n 256M
+  expect 'a1 -> b1, TCP, and the datapath threads stand still' stands_still 1000 transfers a1 b1 10.4.10.2 -n 64M
 
   say 'on the wire between the hypervisors'
   wire_is_right a1 b1 10.4.10.2 100 "$local"
