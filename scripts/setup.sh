@@ -123,7 +123,7 @@ build_addon() {
 build_typescript() {
   (cd "$top" && is_stale dist/.built src tsconfig.json tsconfig.build.json package.json) || return 0
   say 'compiling TypeScript to dist/'
-  step_log 'compiling TypeScript' npx --no-install tsc -p tsconfig.build.json
+  step_log 'compiling TypeScript' npm run --silent build:ts
   as_owner touch "$top/dist/.built"
 }
 
