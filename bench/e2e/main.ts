@@ -1,108 +1,166 @@
-/**
- * End-to-end bench: the offloaded path and the datapath path of the switch next to a raw splice of two TAPs, interleaved in one run, since
- * guests and switch share the machine and its moods; read the ratios.
- */
+/** The switch beside its limits and its peers, in one run; scripts/bench is the command. */
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { cpus } from 'node:os'
 import { dirname } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { Testbed } from '../../test/system/kit/testbed.ts'
-import { type Figures, measure } from './measure.ts'
-import { type Setup, splice, tapswitch } from './setups.ts'
+import { machine } from './machine.ts'
+import { METRICS } from './metrics.ts'
+import { compile } from './programs.ts'
+import { RESULT, writeDocs } from './report/files.ts'
+import { type Result, ratiosOf } from './report/result.ts'
+import { asText, figureRows, ratioRows } from './report/table.ts'
+import { judge, shortLine } from './report/targets.ts'
+import { closeAll, type Plan, runScenario } from './run.ts'
+import { SCENARIOS, type Scenario } from './scenario.ts'
+import { KINDS } from './setups/index.ts'
+import type { SetupName } from './setups/setup.ts'
 
-const HELP = `Usage: sudo bench/e2e/run [--smoke] [--rounds N] [--seconds N] [--json FILE]
+const HELP = `Usage: sudo scripts/bench [OPTION]...
 
-Prints medians of all rounds and ratios to the splice, and writes every figure as JSON (build/bench/e2e.json unless told).
---smoke: one short round, to see that it works; its figures mean little.`
+Measures the switch beside raw splices of its TAPs, Open vSwitch and the kernel, and ends with a line for each figure that falls short; exit 1 if there is one.
+
+  --scenario NAME  only this one, may be repeated: ${SCENARIOS.map(({ name }) => name).join(' ')}
+  --setup NAME     only this one, may be repeated: ${KINDS.map(({ name }) => name).join(' ')}
+  --rounds N       how often each is measured, in turns (3)
+  --seconds N      of each transfer (2)
+  --limit N        minutes after which the run is given up (120)
+  --json FILE      where the figures go (build/bench/result.json)
+  --keep           keep the figures as bench/result.json too, and make docs/performance.md's from them
+  --docs           only make docs/performance.md's figures from bench/result.json
+  --smoke          a fraction of a second each, to see that it works; nothing is judged`
+
+/** Share of the CPU that others may use while figures are taken that are kept. */
+const MOST_FOREIGN = 0.08
 
 const { values } = parseArgs({
   options: {
-    smoke: { type: 'boolean', default: false },
+    scenario: { type: 'string', multiple: true, default: [] },
+    setup: { type: 'string', multiple: true, default: [] },
     rounds: { type: 'string', default: '3' },
-    seconds: { type: 'string', default: '3' },
-    json: { type: 'string', default: fileURLToPath(new URL('../../build/bench/e2e.json', import.meta.url)) },
-    help: { type: 'boolean', default: false },
+    seconds: { type: 'string', default: '2' },
+    limit: { type: 'string', default: '120' },
+    json: { type: 'string', default: fileURLToPath(new URL('../../build/bench/result.json', import.meta.url)) },
+    keep: { type: 'boolean', default: false },
+    docs: { type: 'boolean', default: false },
+    smoke: { type: 'boolean', default: false },
+    help: { type: 'boolean', short: 'h', default: false },
   },
 })
-const rounds = values.smoke ? 1 : Number(values.rounds)
-const seconds = values.smoke ? 1 : Number(values.seconds)
-const pings = values.smoke ? 30 : 200
 
-const median = (numbers: readonly number[]): number => {
-  const sorted = numbers.toSorted((x, y) => x - y)
-  const middle = sorted.length >> 1
-  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+const fail = (message: string): never => {
+  console.error(`scripts/bench: ${message}`)
+  process.exit(2)
 }
 
-const COLUMNS: readonly (readonly [keyof Figures, string, (value: number) => string])[] = [
-  ['tcp', 'TCP Gbit/s', (v) => v.toFixed(2)],
-  ['packets', '64 B kpps', (v) => (v / 1000).toFixed(0)],
-  ['loss', 'loss %', (v) => v.toFixed(0)],
-  ['rttMin', 'RTT min us', (v) => v.toFixed(0)],
-  ['rttAvg', 'RTT avg us', (v) => v.toFixed(0)],
-]
-
-const table = (rows: readonly (readonly string[])[]): string => {
-  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
-  return rows
-    .map((row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  '))
-    .join('\n')
+const number = (name: 'rounds' | 'seconds' | 'limit'): number => {
+  const value = Number(values[name])
+  return value > 0 ? value : fail(`--${name} takes a number above 0; got: ${values[name]}`)
 }
 
-const report = (medians: ReadonlyMap<string, Figures>): string => {
-  const limit = medians.get('splice')!
-  const rows = [['', ...COLUMNS.map(([, title]) => title)]]
-  for (const [name, figures] of medians) {
-    rows.push([name, ...COLUMNS.map(([key, , format]) => format(figures[key]))])
-    if (name === 'splice') continue
-    const ratio = (key: keyof Figures): string => (key === 'loss' ? '' : `x${(figures[key] / limit[key]).toFixed(2)}`)
-    rows.push(['  of the splice', ...COLUMNS.map(([key]) => ratio(key))])
+const known = (option: 'scenario' | 'setup', names: readonly string[]): void => {
+  for (const name of values[option])
+    if (!names.includes(name)) fail(`--${option} takes one of: ${names.join(' ')}; got: ${name}`)
+}
+
+/** In a smoke run every kind starts where it is cheapest, and each scenario has a limit, ours and the kernel. */
+const inSmoke = ({ name }: Scenario, setup: SetupName): boolean => {
+  if (name === 'l2') return true
+  if (name === 'vxlan4') return setup !== 'nic-software' && setup !== 'ovs-tso'
+  if (name === 'vxlan6') return setup === 'splice-gso' || setup === 'kernel'
+  return setup === 'splice-uso' || setup === 'offloaded' || setup === 'kernel'
+}
+
+const wants = (scenario: Scenario, setup: SetupName): boolean =>
+  (values.setup.length === 0 || values.setup.includes(setup)) && (!values.smoke || inSmoke(scenario, setup))
+
+const collect = async (plan: Plan): Promise<Result> => {
+  const where = await machine()
+  if (values.keep && where.foreign > MOST_FOREIGN)
+    fail(`others use ${Math.round(where.foreign * 100)} % of the CPU; figures to keep need a quiet machine`)
+  const scenarios: Result['scenarios'] = {}
+  for (const scenario of SCENARIOS)
+    if (values.scenario.length === 0 || values.scenario.includes(scenario.name))
+      scenarios[scenario.name] = await runScenario(scenario, plan)
+  return {
+    machine: where,
+    rounds: plan.rounds,
+    seconds: plan.effort.seconds,
+    scenarios,
+    ratios: ratiosOf(scenarios),
   }
-  return table(rows)
 }
 
-const run = async (setups: readonly Setup[]): Promise<void> => {
-  const results = new Map<string, Figures[]>(setups.map((setup) => [setup.name, []]))
-  for (let round = 1; round <= rounds; round++)
-    for (const setup of setups) {
-      const figures = await measure(setup, seconds, pings)
-      results.get(setup.name)!.push(figures)
-      console.log(
-        `round ${round} ${setup.name}: ${COLUMNS.map(([k, title, f]) => `${title} ${f(figures[k])}`).join(', ')}`,
-      )
-    }
-  const middle = (all: readonly Figures[]): Figures =>
-    Object.fromEntries(COLUMNS.map(([key]) => [key, median(all.map((f) => f[key]))])) as unknown as Figures
-  const medians = new Map([...results].map(([name, all]) => [name, middle(all)]))
-  console.log(`\nmedians of ${rounds} rounds of ${seconds} s, ${cpus().length} cores, Node ${process.versions.node}\n`)
-  console.log(report(medians))
-  mkdirSync(dirname(values.json), { recursive: true })
-  const json = {
-    node: process.versions.node,
-    cores: cpus().length,
-    rounds,
-    seconds,
-    results: Object.fromEntries(results),
-    medians: Object.fromEntries(medians),
+const print = (result: Result): void => {
+  for (const { name, title } of SCENARIOS) {
+    const stats = result.scenarios[name]
+    if (stats) console.log(`\n${name}: ${title}\n\n${asText(figureRows(stats, true))}\n\n${asText(ratioRows(stats))}`)
   }
-  writeFileSync(values.json, `${JSON.stringify(json, null, 2)}\n`)
-  console.log(`\nwritten to ${values.json}`)
-  for (const [name, figures] of medians)
-    if (!(figures.tcp > 0) || !(figures.packets > 0)) throw new Error(`${name} carried nothing`)
+}
+
+/** In a smoke run: everybody carried something. */
+const silent = (result: Result): string[] =>
+  Object.entries(result.scenarios).flatMap(([scenario, stats]) =>
+    Object.entries(stats).flatMap(([setup, figures]) =>
+      (['tcp1', 'udpPeak'] as const).flatMap((metric) =>
+        (figures[metric]?.median ?? 0) > 0 ? [] : [`${scenario}, ${setup}: no ${METRICS[metric].title}`],
+      ),
+    ),
+  )
+
+const write = (path: string, result: Result): void => {
+  mkdirSync(dirname(path), { recursive: true })
+  writeFileSync(path, `${JSON.stringify(result, null, 2)}\n`)
+  console.log(`\nwritten to ${path}`)
+}
+
+const bench = async (): Promise<number> => {
+  const plan: Plan = {
+    effort: {
+      seconds: values.smoke ? 1 : number('seconds'),
+      pings: values.smoke ? 10 : 200,
+      probes: values.smoke ? 0 : 5,
+      smoke: values.smoke,
+    },
+    rounds: values.smoke ? 1 : number('rounds'),
+    wants,
+  }
+  await compile()
+  const result = await collect(plan)
+  print(result)
+  if (values.smoke) {
+    const nothing = silent(result)
+    for (const words of nothing) console.log(words)
+    return nothing.length > 0 ? 1 : 0
+  }
+  write(values.json, result)
+  if (values.keep) {
+    write(RESULT, result)
+    writeDocs()
+  }
+  const short = judge(result).filter(({ reached }) => !reached)
+  console.log('')
+  for (const judgement of short) console.log(shortLine(judgement))
+  return short.length > 0 ? 1 : 0
 }
 
 if (values.help) console.log(HELP)
+else if (values.docs) writeDocs()
 else {
-  const bed = new Testbed()
-  const interrupted = (): void => {
-    void bed.close().finally(() => process.exit(130))
+  known(
+    'scenario',
+    SCENARIOS.map(({ name }) => name),
+  )
+  known(
+    'setup',
+    KINDS.map(({ name }) => name),
+  )
+  const end = (status: number, words: string): void => {
+    console.error(`scripts/bench: ${words}`)
+    void closeAll().finally(() => process.exit(status))
   }
-  process.once('SIGINT', interrupted)
-  process.once('SIGTERM', interrupted)
-  try {
-    await run([await splice(bed), await tapswitch(bed, 'offloaded', true), await tapswitch(bed, 'datapath', false)])
-  } finally {
-    await bed.close()
-  }
+  process.once('SIGINT', () => end(130, 'interrupted'))
+  process.once('SIGTERM', () => end(143, 'ended'))
+  const limit = number('limit')
+  const timer = setTimeout(() => end(124, `not done within ${limit} minutes`), limit * 60_000)
+  process.exitCode = await bench().finally(() => clearTimeout(timer))
 }

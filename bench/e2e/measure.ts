@@ -1,42 +1,185 @@
-/** The three measurements: bulk TCP, rate of small packets, round-trip time. */
+/** The work that set-ups are measured by. Each step is bounded in time; directions are named as seen from guest a. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { iperf } from '../../test/system/kit/iperf.ts'
 import { ping } from '../../test/system/kit/ping.ts'
+import type { Figures } from './metrics.ts'
 import { program } from './programs.ts'
-import type { Setup } from './setups.ts'
+import type { Setup } from './setups/index.ts'
+import { cpuOf, cpuOfMachine, residentOf } from './usage.ts'
 
-/** One figure of one set-up. Higher is better, except for times. */
-export interface Figures {
-  /** Gbit/s at the receiver, one stream, default offloads. */
-  readonly tcp: number
-  /** Packets per second at the receiver while the sender offers as many 64-byte frames as it can, and the share that was lost in percent. */
-  readonly packets: number
-  readonly loss: number
-  /** Microseconds. */
-  readonly rttMin: number
-  readonly rttAvg: number
+export interface Effort {
+  /** Of each transfer. */
+  readonly seconds: number
+  readonly pings: number
+  /** Rates tried between nothing and the peak. */
+  readonly probes: number
+  /** Just to see that it works. */
+  readonly smoke: boolean
 }
 
-const PORT = '7777'
+const PORT = 7777
+const FRESH_PORT = 7778
+/** What most machines have, so that runs on machines with another can be compared. */
+const CONGESTION = 'cubic'
+const MEBI = 1024 * 1024
+/** Loss of a rate that counts as carried. */
+const CLEAN = 0.01
 
-const smallPackets = async (setup: Setup, seconds: number): Promise<{ packets: number; loss: number }> => {
-  const small = await program('small')
-  const receiver = setup.b.start([small, 'receive', PORT])
-  await receiver.until(/ready/)
-  const sender = JSON.parse(await setup.a.must([small, 'send', setup.address, PORT, String(seconds)])) as {
-    sent: number
+const pidsOf = (setup: Setup): number[] => setup.parts.flatMap((part) => part.pids)
+
+interface Transfer {
+  readonly rate: number
+  /** Milliseconds of CPU for a gigabit: of the machine, and of the switch's processes. */
+  readonly cpu: number
+  readonly cpuSwitch: number
+}
+
+const transfer = async (setup: Setup, streams: number, reverse: boolean, effort: Effort): Promise<Transfer> => {
+  const { guests } = setup.site
+  const pids = pidsOf(setup)
+  const before = [cpuOfMachine(), cpuOf(pids)] as const
+  const amount = effort.smoke ? { bytes: '8M' } : { seconds: effort.seconds }
+  const { rate, bytes } = await iperf(guests.a, guests.b, setup.site.address('b'), {
+    ...amount,
+    streams,
+    reverse,
+    congestion: CONGESTION,
+  })
+  const gigabits = (bytes * 8) / 1e9
+  return {
+    rate: rate / 1e9,
+    cpu: ((cpuOfMachine() - before[0]) * 1000) / gigabits,
+    cpuSwitch: ((cpuOf(pids) - before[1]) * 1000) / gigabits,
   }
+}
+
+const tcp = async (setup: Setup, effort: Effort): Promise<Figures> => {
+  const one = await transfer(setup, 1, false, effort)
+  for (const part of setup.parts) await part.check?.()
+  const figures: Figures = { tcp1: one.rate, cpu: one.cpu }
+  if (pidsOf(setup).length > 0) figures.cpuSwitch = one.cpuSwitch
+  if (effort.smoke) return figures
+  figures.tcp1r = (await transfer(setup, 1, true, effort)).rate
+  figures.tcp4 = (await transfer(setup, 4, false, effort)).rate
+  figures.tcp4r = (await transfer(setup, 4, true, effort)).rate
+  return figures
+}
+
+interface Counted {
+  readonly sent: number
+  readonly received: number
+  /** A second, at the receiver. */
+  readonly rate: number
+}
+
+/** Runs a sender in guest a, and a receiver in guest b until nothing comes any more. */
+const counted = async (setup: Setup, port: number, sender: readonly string[]): Promise<Counted> => {
+  const { a, b } = setup.site.guests
+  const receiver = b.start([program('traffic'), 'receive', String(port)])
+  await receiver.until(/ready/)
+  const { sent } = JSON.parse(await a.must([program('traffic'), ...sender])) as { sent: number }
   const { stdout } = await receiver.stop()
-  const { received, seconds: span } = JSON.parse(stdout.replace('ready\n', '')) as { received: number; seconds: number }
-  return { packets: span > 0 ? received / span : 0, loss: (1 - received / sender.sent) * 100 }
+  const { received, seconds } = JSON.parse(stdout.replace('ready\n', '')) as { received: number; seconds: number }
+  return { sent, received, rate: seconds > 0 ? received / seconds : 0 }
+}
+
+/** Most that arrives while as much as possible is offered, or less; and the highest rate found of which less than 1 % is lost. Thousands a second. */
+const smallPackets = async (setup: Setup, flows: number, effort: Effort): Promise<{ peak: number; clean: number }> => {
+  const send = (seconds: number, rate: number): Promise<Counted> =>
+    counted(setup, PORT, [
+      ...['send', setup.site.address('b'), String(PORT), String(seconds)],
+      ...[String(flows), String(Math.round(rate))],
+    ])
+  const isClean = ({ sent, received }: Counted): boolean => received >= sent * (1 - CLEAN)
+  const most = await send(effort.smoke ? 0.1 : effort.seconds / 2, 0)
+  let peak = most.rate
+  let clean = isClean(most) ? most.rate : 0
+  let [low, high] = [0, peak]
+  for (let i = 0; i < effort.probes && peak > 0 && !isClean(most); i++) {
+    const rate = i === 0 ? high * 0.95 : (low + high) / 2
+    const probe = await send(effort.seconds / 4, rate)
+    peak = Math.max(peak, probe.rate)
+    if (isClean(probe)) {
+      clean = Math.max(clean, probe.rate)
+      low = rate
+    } else {
+      high = rate
+    }
+  }
+  return { peak: peak / 1000, clean: clean / 1000 }
+}
+
+const udp = async (setup: Setup, effort: Effort): Promise<Figures> => {
+  const one = await smallPackets(setup, 1, effort)
+  if (effort.smoke) return { udpPeak: one.peak }
+  const many = await smallPackets(setup, 64, effort)
+  return { udpPeak: one.peak, udpClean: one.clean, udp64Peak: many.peak, udp64Clean: many.clean }
+}
+
+const quantile = (sorted: readonly number[], share: number): number =>
+  sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!
+
+const roundTrip = async (setup: Setup, effort: Effort): Promise<Figures> => {
+  const { text } = await ping(setup.site.guests.a, setup.site.address('b'), { count: effort.pings, interval: 0.01 })
+  const times = [...text.matchAll(/time=([\d.]+) ms/g)].map((m) => Number(m[1]) * 1000).sort((x, y) => x - y)
+  if (times.length === 0) throw new Error(`${setup.name}: no answer to ping`)
+  return { rttMin: times[0]!, rttMedian: quantile(times, 0.5), rttP99: quantile(times, 0.99) }
+}
+
+/** First packets of flows that the switch has not seen, as they arrive: translated, installed, offered to the NIC. */
+const newFlows = async (setup: Setup, effort: Effort): Promise<Figures> => {
+  const ask = setup.parts[0]!.askAboutPort
+  if (!ask) return {}
+  const { b } = setup.site.guests
+  const links = JSON.parse(await b.must(['ip', '-json', 'link', 'show', setup.site.link('b')])) as [{ address: string }]
+  const source = setup.site.address('a').replace(/\.1$/, '.10')
+  const done = await ask(FRESH_PORT)
+  try {
+    const { rate } = await counted(setup, FRESH_PORT, [
+      ...['fresh', setup.site.link('a'), links[0].address, source, setup.site.address('b'), String(FRESH_PORT)],
+      String(effort.smoke ? 0.05 : effort.seconds / 2),
+    ])
+    return { newFlows: rate / 1000 }
+  } finally {
+    await done()
+  }
+}
+
+/** What the set-up's processes need while nothing happens. To be asked when all of the scenario stand and are silent. */
+export const idle = async (setups: readonly Setup[], seconds: number): Promise<Map<Setup, Figures>> => {
+  const owned = setups.filter((setup) => pidsOf(setup).length > 0)
+  const before = new Map(owned.map((setup) => [setup, cpuOf(pidsOf(setup))]))
+  await delay(seconds * 1000)
+  const figures = (setup: Setup): Figures => {
+    const pids = pidsOf(setup)
+    const share = (cpuOf(pids) - before.get(setup)!) / seconds / pids.length
+    return { idle: share * 100, residentIdle: residentOf(pids) / pids.length / MEBI }
+  }
+  return new Map(owned.map((setup) => [setup, figures(setup)]))
+}
+
+/** What a set-up that is known to be partial does not carry is 0. */
+const orNothing = async (setup: Setup, work: Promise<Figures>, nothing: Figures): Promise<Figures> => {
+  try {
+    return await work
+  } catch (error) {
+    if (setup.partial) return nothing
+    throw new Error(`${setup.site.scenario.name}, ${setup.name}: ${error instanceof Error ? error.message : error}`)
+  }
 }
 
 /** Measures one set-up once. */
-export const measure = async (setup: Setup, seconds: number, pings: number): Promise<Figures> => {
-  await ping(setup.a, setup.address, { count: 3, interval: 0.05 })
-  const tcp = await iperf(setup.a, setup.b, setup.address, { seconds })
-  await setup.check()
-  const { packets, loss } = await smallPackets(setup, seconds)
-  const { rtt } = await ping(setup.a, setup.address, { count: pings, interval: 0.01 })
-  if (!rtt) throw new Error(`${setup.name}: no answer to ping after the small packets`)
-  return { tcp: tcp.rate / 1e9, packets, loss, rttMin: rtt.min * 1000, rttAvg: rtt.avg * 1000 }
+export const measure = async (setup: Setup, effort: Effort): Promise<Figures> => {
+  const warm = await ping(setup.site.guests.a, setup.site.address('b'), { count: 3, interval: 0.05, wait: 5 })
+  if (!setup.partial && warm.received === 0)
+    throw new Error(`${setup.site.scenario.name}, ${setup.name}: guests do not reach each other`)
+  const figures: Figures = {
+    ...(await orNothing(setup, tcp(setup, effort), { tcp1: 0, tcp1r: 0, tcp4: 0, tcp4r: 0 })),
+    ...(await orNothing(setup, udp(setup, effort), { udpPeak: 0, udpClean: 0, udp64Peak: 0, udp64Clean: 0 })),
+    ...(await orNothing(setup, roundTrip(setup, effort), {})),
+    ...(await orNothing(setup, newFlows(setup, effort), {})),
+  }
+  const pids = pidsOf(setup)
+  if (pids.length > 0) figures.residentLoaded = residentOf(pids) / pids.length / MEBI
+  return figures
 }

@@ -89,7 +89,7 @@ it.each([
   await refuses(argv, {}, /--only takes one of: lint types .*nothing|unknown argument (--kep|up); see --help/)
 })
 
-it.each(['scripts/test', 'scripts/demo', 'lab/l2/run', 'bench/e2e/run'])('%s --help', async (command) => {
+it.each(['scripts/test', 'scripts/demo', 'lab/l2/run', 'scripts/bench'])('%s --help', async (command) => {
   const { code, stdout } = await run([command, '--help'])
   expect({ code, usage: stdout.startsWith('Usage: sudo ') }).toEqual({ code: 0, usage: true })
 })
