@@ -113,6 +113,14 @@ describe('a request for the address of the port', () => {
     ])
   })
 
+  it('is for nobody here while it has a tag', async () => {
+    const { come } = await create()
+    const plain = asks(OURS.v4)
+    const tagged = Uint8Array.of(...plain.subarray(0, 12), 0x81, 0, 0, 10, ...plain.subarray(12))
+    await come(tagged)
+    expect([hv.taken(UPLINK), hv.taken(LOCAL)]).toEqual([[], [tagged]])
+  })
+
   it('makes no flow before it comes', async () => {
     const { arpFlows } = await create()
     const { key } = parseTraceArgs(hv.ofproto, [
@@ -153,6 +161,7 @@ describe('what concerns others', () => {
     await hv.settle(50)
     await come(gratuitous(A))
     expect(arpFlows().length).toBe(1)
+    await hv.settle(1000)
     stackless.neighbours.keepAlive(-LOCAL, PEER, true)
     await hv.settle(50)
     expect(arpFlows().length).toBe(0)
@@ -168,7 +177,7 @@ describe('what concerns others', () => {
 
   it('is told apart by flows that rest on nothing else', async () => {
     const { come, stackless, arpFlows } = await create()
-    hv.phy.tables.add(parseFlow('priority=9,arp,in_port=p0,actions=LOCAL'))
+    hv.phy.tables.add(parseFlow(`priority=9,arp,in_port=${hv.phy.portByName('p0')!.no},actions=LOCAL`))
     stackless.neighbours.keepAlive(-LOCAL, PEER, true)
     await hv.settle(50)
     hv.taken(UPLINK)
