@@ -18,7 +18,7 @@ import type { OdpAction } from '../flow/odp.ts'
 import type { Arena, SlotPool } from '../packet/slot.ts'
 
 /**
- * 'internal': a bridge's LOCAL TAP. 'representor': the datapath's end of a VF or uplink whose TAP belongs to an eswitch. 'vxlan': where `tnl_pop` delivers; one for
+ * 'internal': a bridge's LOCAL TAP, or, where no host's stack owns it, nothing. 'representor': the datapath's end of a VF or uplink whose TAP belongs to an eswitch. 'vxlan': where `tnl_pop` delivers; one for
  * each UDP port that tunnels use, without a descriptor.
  */
 export type DpPortKind = 'internal' | 'tap' | 'packet' | 'representor' | 'memory' | 'vxlan'

@@ -51,5 +51,5 @@ export type OdpAction =
   | { readonly type: 'tnl_pop'; readonly port: number }
   /** Looks the packet up again as received by `port`, without metadata: the second pass of a tunnelled packet whose underlay rules differ by flow. Consumes. */
   | { readonly type: 'reenter'; readonly port: number }
-  /** Drop with a reason that is shown and counted; last action of a list. Unlike an empty list it is an error, not a decision. */
+  /** Drop with a reason that is shown and counted; last action of a list. Unlike an empty list it is an error, not a decision; but with the reason 'taken' it is no loss, and not counted. */
   | { readonly type: 'drop'; readonly reason: string }

@@ -82,9 +82,7 @@ beforeAll(async () => {
   ;({ host, far } = await bed.guests('host', 'far'))
   for (const scope of ['all', 'default']) await far.sysctl(`net.ipv6.conf.${scope}.disable_ipv6`, 1)
   for (const [i, link] of (['eth0', 'eth1'] as const).entries()) {
-    await ipBatch(host, [
-      `link add ${link} address ${macText(HOST)} type veth peer name p${i} netns ${far.netns}`,
-    ])
+    await ipBatch(host, [`link add ${link} address ${macText(HOST)} type veth peer name p${i} netns ${far.netns}`])
     for (const [key, value] of Object.entries({ ...TIMES[link], ...SOLICITS }))
       for (const version of ['ipv4', 'ipv6']) await host.sysctl(`net.${version}.neigh.${link}.${key}`, value)
     // Of IPv4 alone: an address that was just learned is not given up for some time.
