@@ -10,14 +10,19 @@ import { linkUp, type PortTable, type SwitchPort } from './ports.ts'
 const sumAt = (views: readonly Float64Array[], no: number, at: number): number =>
   views.reduce((sum, stats) => sum + stats[no * PORT_STAT_WORDS + at]!, 0)
 
-const reply = (port: SwitchPort, ofproto: Ofproto, views: readonly Float64Array[]): PortReply => {
-  const { plan, no, link, opened } = port
-  const member = ofproto.portByDp(no)
+/** Those that were met. */
+const dropsOf = (no: number, views: readonly Float64Array[]): Record<string, number> => {
   const drops: Record<string, number> = {}
   DROP_REASONS.forEach((reason, i) => {
     const n = sumAt(views, no, PS_DROPS + i)
     if (n > 0) drops[reason] = n
   })
+  return drops
+}
+
+const reply = (port: SwitchPort, ofproto: Ofproto, views: readonly Float64Array[]): PortReply => {
+  const { plan, no, link, opened } = port
+  const member = ofproto.portByDp(no)
   return {
     name: plan.name,
     no,
@@ -30,7 +35,7 @@ const reply = (port: SwitchPort, ofproto: Ofproto, views: readonly Float64Array[
     rxBytes: sumAt(views, no, PS_RX_BYTES),
     txPackets: sumAt(views, no, PS_TX_PACKETS),
     txBytes: sumAt(views, no, PS_TX_BYTES),
-    drops,
+    drops: dropsOf(no, views),
     ...(member === undefined ? {} : { bridge: member.bridge.name, ofport: member.no }),
     ...(plan.eswitch === undefined ? {} : { eswitch: plan.eswitch }),
     ...(plan.role === undefined ? {} : { role: plan.role }),
@@ -39,7 +44,7 @@ const reply = (port: SwitchPort, ofproto: Ofproto, views: readonly Float64Array[
   }
 }
 
-/** `datapath`: tier 2's statistics. Patch and tunnel ports come last. */
+/** `datapath`: tier 2's statistics. The datapath's ports of tunnels come next, patch and tunnel ports last. */
 export const portReplies = (
   ports: PortTable,
   ofproto: Ofproto,
@@ -53,6 +58,20 @@ export const portReplies = (
       port.plan.eswitch === undefined ? [datapath] : [eswitch(port.plan.eswitch).memory.portStats, datapath],
     ),
   )
+  // Packets are counted at the tunnel ports that take them; here, what none took.
+  for (const { name, no } of ports.tunnelPorts())
+    rows.push({
+      name,
+      no,
+      kind: 'vxlan',
+      admin: 'up',
+      link: 'up',
+      rxPackets: 0,
+      rxBytes: 0,
+      txPackets: 0,
+      txBytes: 0,
+      drops: dropsOf(no, [datapath]),
+    })
   for (const bridge of ofproto.bridges())
     for (const port of bridge.ports())
       if (port.kind !== 'dp')

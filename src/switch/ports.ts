@@ -56,6 +56,8 @@ const close = ({ opened }: SwitchPort): void => {
   if (opened.fd >= 0) native.close(opened.fd)
 }
 
+const tunnelPortName = (udpPort: number): string => `vxlan_sys_${udpPort}`
+
 export class PortTable {
   readonly #o: PortTableOptions
   readonly #byName = new Map<string, SwitchPort>()
@@ -138,7 +140,7 @@ export class PortTable {
     if (known !== undefined) return known
     const no = this.#number()
     this.#tunnels.set(udpPort, no)
-    await this.#o.datapath.portAdd({ no, name: `vxlan_sys_${udpPort}`, kind: 'vxlan' })
+    await this.#o.datapath.portAdd({ no, name: tunnelPortName(udpPort), kind: 'vxlan' })
     return no
   }
 
@@ -152,6 +154,11 @@ export class PortTable {
   /** UDP ports that have a datapath port. */
   tunnelUdpPorts(): number[] {
     return [...this.#tunnels.keys()]
+  }
+
+  /** The datapath ports where tunnels' packets arrive. */
+  *tunnelPorts(): Generator<{ readonly name: string; readonly no: number }> {
+    for (const [udpPort, no] of this.#tunnels) yield { name: tunnelPortName(udpPort), no }
   }
 
   /** Lets go of the port and closes its descriptor; a TAP that is not persistent vanishes with it. */

@@ -123,16 +123,16 @@ for n in range(600):
 })
 
 describe('a neighbour reply that nobody asked for', () => {
-  it('makes no entry and changes none', async () => {
+  it('makes no entry', async () => {
+    // What it does to an entry that is there, the kernel decides (damaged.test.ts).
     const { daemon, far, guests } = raw
     const frames = await makeFrames(`
-def reply(ip, mac): return Ether(src=mac, dst="${HOST_MAC}")/ARP(op=2, hwsrc=mac, psrc=ip, hwdst="${HOST_MAC}", pdst="${LOCAL}")
-frames = [reply("192.168.0.77", "02:00:00:00:74:77"), reply("${PEER}", "02:00:00:00:74:66")]`)
-    const before = await daemon.appctl('tnl/neigh/show')
+frames = [Ether(src="02:00:00:00:74:77", dst="${HOST_MAC}")/ARP(op=2, hwsrc="02:00:00:00:74:77", psrc="192.168.0.77", hwdst="${HOST_MAC}", pdst="${LOCAL}")]`)
     await sendFrames(far, 'wire1', frames)
     expect((await outcome('frames = []')).received).toBe(1)
-    expect(await daemon.appctl('tnl/neigh/show')).toBe(before)
-    expect(before).toContain(PEER_MAC)
+    const table = await daemon.appctl('tnl/neigh/show')
+    expect(table).toContain(PEER_MAC)
+    expect(table).not.toContain('74:77')
     expect(await guests.hv1.must(['ip', 'neigh', 'show', 'dev', 'br-phy'])).not.toContain('74:77')
   })
 })
