@@ -91,9 +91,15 @@ export const startDual = async (options: DualOptions = {}): Promise<Dual> => {
   }
 }
 
+/**
+ * The switch has heard of a change in hv1 and done all that follows: only then may the peer's packets come by another way without being a surprise, which tier 1 would be asked
+ * about.
+ */
+export const applied = (daemon: Daemon): Promise<string> => daemon.verb('revalidator/wait')
+
 /** One way, or several of a multipath route; in hv1 towards the peer, in the peer back. `{}` in a prefix stands for the address at the other end. */
 export const route = async (
-  { guests }: Dual,
+  { guests, daemon }: Dual,
   verb: 'add' | 'replace' | 'del',
   prefix: string,
   ways: readonly Way[],
@@ -105,6 +111,7 @@ export const route = async (
     return `route ${verb} ${prefix.replace('{}', there)} ${text} ${table}`
   }
   await ipBatch(guests.hv1, [line(PEER, 2)])
+  await applied(daemon)
   await ipBatch(guests.peer, [line(LOCAL, 1)])
 }
 

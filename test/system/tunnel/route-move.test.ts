@@ -6,6 +6,7 @@ import { Stream, WHOLE } from '../kit/stream.ts'
 import { ipBatch } from '../kit/underlay.ts'
 import {
   A,
+  applied,
   B,
   type Dual,
   eventsSince,
@@ -130,6 +131,7 @@ describe('under 5,000 packets a second both ways, with 1,000 flows to 50 other p
     await route(dual, 'add', 'default', ['p2'], 'table 102')
     const rule = (verb: 'add' | 'del', table: number) => async () => {
       await ipBatch(dual.guests.hv1, [`rule ${verb} to ${PEER} lookup ${table} priority ${table}`])
+      await applied(dual.daemon)
       await ipBatch(dual.guests.peer, [`rule ${verb} to ${LOCAL} lookup ${table} priority ${table}`])
     }
     const all = 2 * PEERS * FLOWS + OWN
