@@ -274,7 +274,7 @@ it('keeps order through tunnels, loses nothing uncounted, leaks nothing', async 
         offloaded += nic.memory.counters[1]!
       },
     ),
-    { numRuns: 300 },
+    { numRuns: 150 },
   )
   expect(offloaded).toBeGreaterThan(1000)
   expect(waited).toBeGreaterThan(20)

@@ -10,7 +10,7 @@ import { type Dual, greet, hop, MANY_MAC, startDual } from './dual.ts'
 const PEERS = 200
 const FLOWS = 50
 const RATE = 1000
-const SECONDS = process.env['TAPSWITCH_SOAK'] === '1' ? 60 : 10
+const SECONDS = process.env['TAPSWITCH_SOAK'] === '1' ? 60 : 5
 const peerNet = (p: number): string => `172.16.${p}.0/24`
 
 let dual: Dual
