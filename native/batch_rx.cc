@@ -5,12 +5,15 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
 #include "functions.h"
+#include "gro.h"
 #include "layout.h"
 #include "napi.h"
+#include "unpack.h"
 #include "vnet.h"
 
 namespace ts {
@@ -20,7 +23,11 @@ constexpr size_t kSmallRoom = SMALL_SIZE - HEADROOM;
 constexpr size_t kBigRoom = BIG_SIZE - HEADROOM;
 constexpr size_t kEthernet = 14;
 constexpr int kMaxHeader = 24;
+// Reads for each place in `out`: super-frames of that many packets, on average, fill a batch.
+constexpr int32_t kReadsPerFrame = 4;
+static_assert(RX_SPARE >= Unpacker::kMostUnits);
 
+// The arena, and the metadata of its slots.
 struct Memory {
   uint8_t* bytes;
   size_t length;
@@ -35,6 +42,28 @@ struct Memory {
     if (m[M_SIZE] != size || m[M_BASE] < 0 || static_cast<size_t>(m[M_BASE]) + size > length) return nullptr;
     return bytes + m[M_BASE] + HEADROOM;
   }
+};
+
+// Free slots of one class, last in first out.
+class Stack {
+ public:
+  Stack(const Memory& memory, int32_t* slots, int32_t free, int32_t size)
+      : memory_(memory), slots_(slots), all_(free), free_(free), size_(size) {}
+
+  bool empty() const { return free_ <= 0; }
+  int32_t top() const { return slots_[free_ - 1]; }
+  // Null when the slot on top lies outside of the arena.
+  uint8_t* room() const { return memory_.Room(top(), size_); }
+  int32_t Take() { return slots_[--free_]; }
+  void Give(int32_t slot) { slots_[free_++] = slot; }
+  int32_t used() const { return all_ - free_; }
+
+ private:
+  const Memory& memory_;
+  int32_t* slots_;
+  const int32_t all_;
+  int32_t free_;
+  const int32_t size_;
 };
 
 // One datagram: its length (more than the room given means that it was cut), or -1 with errno. `tag` gets tpid << 16 | tci of a VLAN
@@ -72,39 +101,156 @@ void StoreFacts(int32_t* m, const VnetFacts& facts, int32_t shift) {
   m[M_CSUM_OFF] = facts.csum_off;
   m[M_OUTER_TH] = facts.outer_th != 0 ? facts.outer_th + shift : 0;
   m[M_INNER_NH] = facts.inner_nh != 0 ? facts.inner_nh + shift : 0;
-  memset(m + M_FIRST_PIPE, 0, (META_WORDS - M_FIRST_PIPE) * sizeof *m);
+}
+
+// The frames of one batch, and the super-frames that grow of them.
+class Batch {
+ public:
+  Batch(const Memory& memory, Stack* small, Stack* big, const TunnelPorts& ports, int32_t port, int32_t* out, int32_t* result)
+      : memory_(memory), small_(small), big_(big), gro_(ports), ports_(ports), port_(port), out_(out), result_(result) {}
+
+  int32_t frames() const { return frames_; }
+
+  // A frame that stands in the slot on top of `stack`, from that one's beginning. `tag`: a VLAN tag to put into it, or 0.
+  void Deliver(Stack* stack, uint8_t* at, size_t len, const VnetFacts& facts, uint32_t tag) {
+    const int32_t slot = stack->Take();
+    int32_t* const m = memory_.Meta(slot);
+    m[M_OFF] = m[M_BASE] + HEADROOM;
+    m[M_LEN] = static_cast<int32_t>(len);
+    m[M_PORT] = port_;
+    StoreFacts(m, facts, tag != 0 ? 4 : 0);
+    memset(m + M_FIRST_PIPE, 0, (META_WORDS - M_FIRST_PIPE) * sizeof *m);
+    if (tag != 0) {
+      // The addresses move into the headroom: cheaper than moving the payload.
+      memmove(at - 4, at, 12);
+      const uint32_t wire = htonl(tag);
+      memcpy(at + 8, &wire, 4);
+      m[M_OFF] -= 4;
+      m[M_LEN] += 4;
+    }
+    out_[frames_++] = slot;
+  }
+
+  // The same of a frame that may become part of a super-frame.
+  void Merge(Stack* stack, uint8_t* at, size_t len, const VnetFacts& facts) {
+    const int group = gro_.find(at, len, facts);
+    if (group != Gro::kNone) {
+      // The slot with the frame must not be the one that the super-frame moves to.
+      const int32_t slot = stack->Take();
+      const bool room = MakeRoom(group);
+      if (room) gro_.append(group, at);
+      stack->Give(slot);
+      if (room) return;
+      gro_.close(group);
+    }
+    gro_.open(frames_, at, len);
+    Deliver(stack, at, len, facts, 0);
+  }
+
+  // A super-frame of VXLAN packets that their sender has packed, as if they had come one by one. False: it is none.
+  bool Split(uint8_t* frame, size_t len, const VnetFacts& facts);
+
+  void Finish() {
+    for (size_t i = 0; i < gro_.count(); i++) {
+      const int group = static_cast<int>(i);
+      if (!gro_.merged(group)) continue;
+      int32_t* const m = memory_.Meta(out_[gro_.tag(group)]);
+      VnetFacts facts;
+      gro_.finish(group, &facts);
+      m[M_LEN] = static_cast<int32_t>(gro_.length(group));
+      StoreFacts(m, facts, 0);
+    }
+    result_[RX_SMALL_USED] = small_->used();
+    result_[RX_BIG_USED] = big_->used();
+  }
+
+ private:
+  // Moves a super-frame that outgrows its slot to a big one. False when there is none.
+  bool MakeRoom(int group) {
+    const size_t wanted = gro_.grown(group);
+    int32_t* const out = &out_[gro_.tag(group)];
+    if (memory_.Meta(*out)[M_SIZE] == BIG_SIZE) return wanted <= kBigRoom;
+    if (wanted <= kSmallRoom) return true;
+    if (big_->empty() || wanted > kBigRoom) return false;
+    uint8_t* const to = big_->room();
+    if (to == nullptr) return false;
+    const int32_t slot = big_->Take();
+    int32_t *const m = memory_.Meta(slot), *const from = memory_.Meta(*out);
+    memcpy(to, gro_.bytes(group), gro_.length(group));
+    m[M_OFF] = m[M_BASE] + HEADROOM;
+    memcpy(m + M_LEN, from + M_LEN, (META_WORDS - M_LEN) * sizeof *m);
+    gro_.move(group, to);
+    small_->Give(*out);
+    *out = slot;
+    return true;
+  }
+
+  const Memory& memory_;
+  Stack *const small_, *const big_;
+  Gro gro_;
+  const TunnelPorts& ports_;
+  const int32_t port_;
+  int32_t* const out_;
+  int32_t* const result_;
+  int32_t frames_ = 0;
+};
+
+bool Batch::Split(uint8_t* frame, size_t len, const VnetFacts& facts) {
+  Unpacker unpacker;
+  if (!unpacker.begin(frame, len, facts, ports_)) return false;
+  // The slots on top hold the super-frame that is being taken apart.
+  const bool has_small = !small_->empty(), has_big = !big_->empty();
+  const int32_t small_slot = has_small ? small_->Take() : -1, big_slot = has_big ? big_->Take() : -1;
+  for (size_t unit = unpacker.length(); unit > 0; unit = unpacker.length()) {
+    Stack* const stack = unit <= kSmallRoom && !small_->empty() ? small_ : big_;
+    uint8_t* const at = stack->empty() || unit > kBigRoom ? nullptr : stack->room();
+    VnetFacts of_unit;
+    unpacker.next(at, &of_unit);
+    if (at == nullptr)
+      result_[RX_NO_SLOT]++;
+    else
+      Merge(stack, at, unit, of_unit);
+  }
+  if (has_big) big_->Give(big_slot);
+  if (has_small) small_->Give(small_slot);
+  return true;
 }
 
 }  // namespace
 
 napi_value RxBatch(napi_env env, napi_callback_info info) {
-  Args args(env, info, 13);
+  Args args(env, info, 14);
   const int fd = args.Int(0), kind = args.Int(1), header = args.Int(2), port = args.Int(3);
   Memory memory;
-  size_t meta_words, small_length, big_length, out_length, result_length;
+  size_t meta_words, small_length, big_length, out_length, result_length, tunnels_length;
   memory.bytes = args.Bytes(4, &memory.length);
   memory.meta = args.Ints(5, &meta_words);
   const int32_t small_free = args.Int(7), big_free = args.Int(9), max = args.Int(11);
-  const int32_t* small = args.Ints(6, &small_length, small_free > 0 ? static_cast<size_t>(small_free) : 0);
-  const int32_t* big = args.Ints(8, &big_length, big_free > 0 ? static_cast<size_t>(big_free) : 0);
-  int32_t* out = args.Ints(10, &out_length, max > 0 ? static_cast<size_t>(max) : 0);
+  int32_t* small_slots = args.Ints(6, &small_length, small_free > 0 ? static_cast<size_t>(small_free) : 0);
+  int32_t* big_slots = args.Ints(8, &big_length, big_free > 0 ? static_cast<size_t>(big_free) : 0);
+  int32_t* out = args.Ints(10, &out_length, max > 0 ? static_cast<size_t>(max) + RX_SPARE : 0);
   int32_t* result = args.Ints(12, &result_length, RX_RESULT_WORDS);
+  const int32_t* tunnels = args.Ints(13, &tunnels_length, 1);
   if (args.ok() && (header < 0 || header > kMaxHeader)) args.Range("vnetHdr: 0 to 24 expected");
   if (!args.ok()) return nullptr;
   memory.slots = meta_words / META_WORDS;
   memset(result, 0, RX_RESULT_WORDS * sizeof *result);
 
-  int32_t small_used = 0, big_used = 0, frames = 0;
+  Stack small(memory, small_slots, small_free, SMALL_SIZE), big(memory, big_slots, big_free, BIG_SIZE);
+  // The count is another thread's to change.
+  const size_t listed = static_cast<size_t>(std::max(0, __atomic_load_n(&tunnels[0], __ATOMIC_ACQUIRE)));
+  const TunnelPorts ports = {tunnels + 1, std::min(listed, tunnels_length - 1)};
+  Batch batch(memory, &small, &big, ports, port, out, result);
+  const bool merges = kind == KIND_TAP && header > 0;
+  // Merged frames take no place in `out`, and drops count too: no flood must hold the loop for ever.
+  const int32_t most = merges ? max * kReadsPerFrame : max;
   uint8_t head[kMaxHeader];
   uint8_t spare;
-  // Drops count too: a flood of bad frames must not hold the loop for ever.
-  for (int32_t tries = 0; tries < max; tries++) {
-    const bool has_small = small_used < small_free, has_big = big_used < big_free;
+  for (int32_t tries = 0; tries < most && batch.frames() < max; tries++) {
+    const bool has_small = !small.empty(), has_big = !big.empty();
     if (!has_small && !has_big) break;
-    const int32_t small_slot = has_small ? small[small_free - 1 - small_used] : -1;
-    const int32_t big_slot = has_big ? big[big_free - 1 - big_used] : -1;
-    uint8_t* const small_at = has_small ? memory.Room(small_slot, SMALL_SIZE) : nullptr;
-    uint8_t* const big_at = has_big ? memory.Room(big_slot, BIG_SIZE) : nullptr;
+    uint8_t* const small_at = has_small ? small.room() : nullptr;
+    uint8_t* const big_at = has_big ? big.room() : nullptr;
     if ((has_small && small_at == nullptr) || (has_big && big_at == nullptr)) {
       args.Range("a free slot lies outside of the arena");
       return nullptr;
@@ -148,30 +294,14 @@ napi_value RxBatch(napi_env env, napi_callback_info info) {
       continue;
     }
     if (use_big && has_small) memcpy(big_at, small_at, kSmallRoom);
-    const int32_t slot = use_big ? big_slot : small_slot;
     uint8_t* const at = use_big ? big_at : small_at;
-    int32_t* const m = memory.Meta(slot);
-    m[M_OFF] = m[M_BASE] + HEADROOM;
-    m[M_LEN] = static_cast<int32_t>(len);
-    m[M_PORT] = port;
-    StoreFacts(m, facts, tag != 0 ? 4 : 0);
-    if (tag != 0) {
-      // The addresses move into the headroom: cheaper than moving the payload.
-      memmove(at - 4, at, 12);
-      const uint32_t wire = htonl(tag);
-      memcpy(at + 8, &wire, 4);
-      m[M_OFF] -= 4;
-      m[M_LEN] += 4;
-    }
-    if (use_big)
-      big_used++;
-    else
-      small_used++;
-    out[frames++] = slot;
+    if (!merges)
+      batch.Deliver(use_big ? &big : &small, at, len, facts, tag);
+    else if (!batch.Split(at, len, facts))
+      batch.Merge(use_big ? &big : &small, at, len, facts);
   }
-  result[RX_SMALL_USED] = small_used;
-  result[RX_BIG_USED] = big_used;
-  return MakeInt(env, frames);
+  batch.Finish();
+  return MakeInt(env, batch.frames());
 }
 
 }  // namespace ts

@@ -26,6 +26,7 @@ import { OffloadModule } from './offload/module.ts'
 import { Ofproto } from './ofproto/ofproto.ts'
 import { TunnelMtu } from './ofproto/tunnel-mtu.ts'
 import { Udpif } from './ofproto/udpif.ts'
+import { setTunnelPorts } from './packet/slot.ts'
 import { BridgeSet, type Outcome } from './switch/bridges.ts'
 import { DropTotals, registerCoverage } from './switch/coverage.ts'
 import { Namespaces, namespaceExists } from './switch/namespaces.ts'
@@ -324,6 +325,7 @@ export class Switch {
     const { ports } = this.#ofproto.tunnels
     for (const udpPort of wanted)
       if (ports.dpPort(udpPort) === undefined) ports.setDpPort(udpPort, await this.#ports.addTunnel(udpPort))
+    setTunnelPorts(this.#datapath.client.arena, this.#ports.tunnelUdpPorts())
     return opened ? `tunnels follow the routes of ${namespaceText(plan.underlay)}` : undefined
   }
 
@@ -335,6 +337,7 @@ export class Switch {
       ports.setDpPort(udpPort, undefined)
       await this.#ports.removeTunnel(udpPort)
     }
+    setTunnelPorts(this.#datapath.client.arena, this.#ports.tunnelUdpPorts())
   }
 
   async #addPort(plan: PortPlan): Promise<string> {

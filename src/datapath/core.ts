@@ -19,7 +19,7 @@ import { Intake, type IntakeHost } from '../port/intake.ts'
 import { LOST_DROPS } from '../port/lost.ts'
 import { Outputs } from '../port/outputs.ts'
 import { countDrop } from '../port/stats.ts'
-import { BATCH } from '../port/thread-status.ts'
+import { RX_ROOM } from '../port/thread-status.ts'
 import { CommandReader } from './commands.ts'
 import type { DatapathControl, DatapathEvent, PortOpen } from './control.ts'
 import { HeldFrames } from './held-frames.ts'
@@ -84,7 +84,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
   readonly #pace: Pace
   #turn = 0
   readonly #key = createKey()
-  readonly #batch = new Int32Array(BATCH)
+  readonly #batch = new Int32Array(RX_ROOM)
   readonly #chain = new Int32Array(MAX_LOOKUPS + 1)
   #now = 0
   #frames = 0

@@ -18,7 +18,7 @@ import { Intake, type IntakeHost } from '../port/intake.ts'
 import { LOST_DROPS } from '../port/lost.ts'
 import { Outputs } from '../port/outputs.ts'
 import { countDrop, wireBytes, wireLargest, wirePackets } from '../port/stats.ts'
-import { BATCH, STATUS_BEAT } from '../port/thread-status.ts'
+import { RX_ROOM, STATUS_BEAT } from '../port/thread-status.ts'
 import { Arming } from './arming.ts'
 import { Behind } from './behind.ts'
 import type { EswitchControl, EswitchEvent, EswitchPortOpen } from './control.ts'
@@ -77,7 +77,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   /** Of the frame as it came, and without its outer headers. */
   readonly #key = createKey()
   readonly #inner = createKey()
-  readonly #batch = new Int32Array(BATCH)
+  readonly #batch = new Int32Array(RX_ROOM)
   #now = 0
   #sortAt = 0
 

@@ -66,6 +66,8 @@ export const RX_ERRNO = 5
 /** Frames whose virtio-net header made no sense (offsets outside of the frame), dropped. */
 export const RX_BAD_VNET = 6
 export const RX_RESULT_WORDS = 8
+/** More places in `out` than `max`: a super-frame of VXLAN packets that its sender packed comes as so many frames at most. */
+export const RX_SPARE = 128
 
 /** Indices in the Int32Array(TX_RESULT_WORDS) that `txBatch` fills. */
 /** write() calls that succeeded. */
@@ -94,10 +96,11 @@ export interface Native {
   close(fd: number): void
 
   /**
-   * Reads up to `max` frames from `fd` without blocking. Each goes into the small slot on top of the pool's stack, or, when it does not
+   * Reads from `fd` without blocking until there are `max` frames in `out`, or all is read. Each goes into the small slot on top of the pool's stack, or, when it does not
    * fit, whole into the big slot on top of its stack. Sets OFF (BASE + HEADROOM), LEN, PORT, the virtio-net words, and clears the pipeline words
    * M_FIRST_PIPE..META_WORDS of the slot; for KIND_PACKET a VLAN tag in the auxiliary data is put back into the frame, and frames that this
-   * socket's host sent (PACKET_OUTGOING) are skipped. Writes the slot indices to `out` and the counts to `result`. Returns the number of frames in `out`.
+   * socket's host sent (PACKET_OUTGOING) are skipped. From a TAP with virtio-net headers, packets of one flow that follow each other come as one
+   * super-frame (native/gro.h), VXLAN's too where they go to one of the UDP ports that `tunnels` lists (Arena.tunnels), and packed ones are taken apart first. Writes the slot indices to `out` and the counts to `result`. Returns the number of frames in `out`.
    * The caller lowers its stack counts by result[RX_SMALL_USED] and result[RX_BIG_USED].
    */
   rxBatch(
@@ -114,6 +117,7 @@ export interface Native {
     out: Int32Array,
     max: number,
     result: Int32Array,
+    tunnels: Int32Array,
   ): number
 
   /**

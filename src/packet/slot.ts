@@ -74,10 +74,14 @@ export const SMALL_SIZE = 2048
 /** 65,535 bytes of IP, Ethernet, two VLAN tags, and headroom. */
 export const BIG_SIZE = 66560
 
+export const MAX_TUNNEL_PORTS = 63
+
 /** The shared memory of all frames. Plain data: it is posted to workers as it is. */
 export interface Arena {
   readonly bytes: Uint8Array
   readonly meta: Int32Array
+  /** How many, then UDP ports of tunnels: what comes to them is looked into when it is received. Main writes it (`setTunnelPorts`). */
+  readonly tunnels: Int32Array
   readonly owners: number
   readonly small: number
   readonly big: number
@@ -103,7 +107,15 @@ export const createArena = (owners: number, small: number, big: number): Arena =
       base += size
     }
   }
-  return { bytes, meta, owners, small, big }
+  const tunnels = new Int32Array(new SharedArrayBuffer((1 + MAX_TUNNEL_PORTS) * 4))
+  return { bytes, meta, tunnels, owners, small, big }
+}
+
+/** Ports beyond MAX_TUNNEL_PORTS are left out: their packets come one by one. A receiver that reads meanwhile may miss one for a batch. */
+export const setTunnelPorts = ({ tunnels }: Arena, udpPorts: readonly number[]): void => {
+  const listed = udpPorts.slice(0, MAX_TUNNEL_PORTS)
+  tunnels.set(listed, 1)
+  Atomics.store(tunnels, 0, listed.length)
 }
 
 /** One thread's free slots, last in first out so that the warm ones are used first. Not shared: its thread alone calls it. */

@@ -76,7 +76,7 @@ export class FdPort implements Port {
   }
 
   rx(pool: SlotPool, no: number, out: Int32Array, max: number): number {
-    const { bytes, meta } = this.#arena
+    const { bytes, meta, tunnels } = this.#arena
     const r = this.#rxResult
     const n = native.rxBatch(
       this.fd,
@@ -92,6 +92,7 @@ export class FdPort implements Port {
       out,
       max,
       r,
+      tunnels,
     )
     pool.smallFree -= r[RX_SMALL_USED]!
     pool.bigFree -= r[RX_BIG_USED]!

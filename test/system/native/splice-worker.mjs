@@ -11,7 +11,10 @@ const native = createRequire(import.meta.url)(addon)
 
 const smallStack = Int32Array.from({ length: small }, (_, i) => i)
 const bigStack = Int32Array.from({ length: big }, (_, i) => small + i)
-const out = new Int32Array(64)
+let smallFree = small
+let bigFree = big
+const out = new Int32Array(64 + K.RX_SPARE)
+const tunnels = new Int32Array(1)
 const rx = new Int32Array(8)
 const tx = new Int32Array(8)
 const tokens = new Int32Array(8)
@@ -69,13 +72,16 @@ const pass = (from, to) => {
     bytes,
     meta,
     smallStack,
-    small,
+    smallFree,
     bigStack,
-    big,
+    bigFree,
     out,
     64,
     rx,
+    tunnels,
   )
+  smallFree -= rx[0]
+  bigFree -= rx[1]
   state[S.RX] += n
   state[S.RX_DROPS] += rx[2] + rx[3] + rx[6]
   if (rx[5] !== 0) state[S.RX_ERRNO] = rx[5]
@@ -90,7 +96,10 @@ const pass = (from, to) => {
   state[S.MALFORMED] += tx[2]
   state[S.ERROR] += tx[3]
   if (tx[3] > 0) state[S.ERRNO] = tx[4]
-  // Every slot is free again: the stacks are used from their top, and given back whole.
+  for (let i = 0; i < n; i++) {
+    if (meta[out[i] * K.META_WORDS + K.M_SIZE] === K.SMALL_SIZE) smallStack[smallFree++] = out[i]
+    else bigStack[bigFree++] = out[i]
+  }
 }
 
 parentPort.postMessage('ready')

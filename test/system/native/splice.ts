@@ -1,7 +1,14 @@
 /** Two descriptors joined by a worker thread: the least that can be called a switch, made of rxBatch and txBatch alone. */
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import { KIND_PACKET, KIND_TAP, native, type PacketOptions, type TapOptions } from '../../../src/native/binding.ts'
+import {
+  KIND_PACKET,
+  KIND_TAP,
+  native,
+  type PacketOptions,
+  RX_SPARE,
+  type TapOptions,
+} from '../../../src/native/binding.ts'
 import * as slot from '../../../src/packet/slot.ts'
 import type { Testbed } from '../kit/testbed.ts'
 
@@ -73,7 +80,7 @@ export class Splice {
         big: BIG,
         state: this.state,
         S,
-        K: Object.fromEntries(Object.entries(slot).filter(([, value]) => typeof value === 'number')),
+        K: { ...Object.fromEntries(Object.entries(slot).filter(([, value]) => typeof value === 'number')), RX_SPARE },
       },
     })
     this.ended = once(this.worker, 'exit').then(([code]) => code as number)

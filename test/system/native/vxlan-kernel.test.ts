@@ -9,6 +9,7 @@ import {
   RX_BIG_USED,
   RX_RESULT_WORDS,
   RX_SMALL_USED,
+  RX_SPARE,
   TX_RESULT_WORDS,
   TX_WRITES,
 } from '../../../src/native/binding.ts'
@@ -24,6 +25,7 @@ import {
   M_TUN_SRC,
   M_VFLAGS,
   META_WORDS,
+  setTunnelPorts,
 } from '../../../src/packet/slot.ts'
 import { build } from '../../pipeline/tiers/frames.ts'
 import { Bench, entryOf, LOCAL4, LOCAL6, OUTER, PEER4, PEER6 } from '../../unit/flow/tunnel-kit.ts'
@@ -66,7 +68,7 @@ const send = (bench: Bench, side: Side, slot: number): number => {
 const receive = async (bench: Bench, side: Side, peer: readonly number[], echo: Running): Promise<number> => {
   const { bytes, meta } = bench.arena
   const { pool } = bench
-  const out = new Int32Array(16)
+  const out = new Int32Array(16 + RX_SPARE)
   const result = new Int32Array(RX_RESULT_WORDS)
   const got: number[] = []
   let supers = 0
@@ -75,7 +77,7 @@ const receive = async (bench: Bench, side: Side, peer: readonly number[], echo: 
       () => {
         const n = native.rxBatch(
           ...([side.fd, side.kind, side.vnetHdr, 1, bytes, meta, pool.smallStack, pool.smallFree] as const),
-          ...([pool.bigStack, pool.bigFree, out, 16, result] as const),
+          ...([pool.bigStack, pool.bigFree, out, 16, result, bench.arena.tunnels] as const),
         )
         pool.smallFree -= result[RX_SMALL_USED]!
         pool.bigFree -= result[RX_BIG_USED]!
@@ -126,6 +128,7 @@ const check = async (version: 4 | 6, csum: boolean, offloads: 'best' | 'none'): 
   await echo.until(/bound/)
 
   const bench = new Bench().put(entryOf({ ...OUTER, version, csum }))
+  setTunnelPorts(bench.arena, [4789])
   const inner = (payload: number[], partial: boolean): number[] => [
     ...build(
       {

@@ -1,6 +1,13 @@
 /** Wrong arguments and failed system calls: an exception with a plain message, never an abort. */
 import { describe, expect, it } from 'vitest'
-import { type Native, type NativeError, native, RX_RESULT_WORDS, TX_RESULT_WORDS } from '../../../src/native/binding.ts'
+import {
+  type Native,
+  type NativeError,
+  native,
+  RX_RESULT_WORDS,
+  RX_SPARE,
+  TX_RESULT_WORDS,
+} from '../../../src/native/binding.ts'
 import { arena } from './slot.ts'
 
 type Anything = (...args: readonly unknown[]) => unknown
@@ -41,6 +48,9 @@ const { bytes, meta } = arena
 const slots = new Int32Array(8)
 const tx = new Int32Array(TX_RESULT_WORDS)
 const rx = new Int32Array(RX_RESULT_WORDS)
+const none = new Int32Array(1)
+const empty = new Int32Array(0)
+const room = new Int32Array(1 + RX_SPARE)
 
 const OUT_OF_BOUNDS: [string, keyof Native, unknown[], RegExp][] = [
   ['a header of no known size', 'txBatch', [0, 0, 11, 0, bytes, meta, slots, 0, 1, tx], /vnetHdr: 0, 10, 12 or 24/],
@@ -50,10 +60,21 @@ const OUT_OF_BOUNDS: [string, keyof Native, unknown[], RegExp][] = [
   ['a slot that is not', 'txBatch', [0, 0, 0, 0, bytes, meta, Int32Array.of(5), 0, 1, tx], /slot 5: 0 to 5 exclusive/],
   ['a negative slot', 'txBatch', [0, 0, 0, 0, bytes, meta, Int32Array.of(-1), 0, 1, tx], /slot -1/],
   ['a short result', 'txBatch', [0, 0, 0, 0, bytes, meta, slots, 0, 1, tx.subarray(1)], /at least 8 elements/],
-  ['a short result', 'rxBatch', [0, 0, 0, 0, bytes, meta, slots, 0, slots, 0, slots, 0, rx.subarray(1)], /at least 8/],
-  ['a short stack', 'rxBatch', [0, 0, 0, 0, bytes, meta, slots, 9, slots, 0, slots, 0, rx], /at least 9/],
-  ['a short output', 'rxBatch', [0, 0, 0, 0, bytes, meta, slots, 1, slots, 0, slots, 9, rx], /at least 9/],
-  ['a slot that is not', 'rxBatch', [0, 0, 0, 0, bytes, meta, Int32Array.of(7), 1, slots, 0, slots, 1, rx], /outside/],
+  [
+    'a short result',
+    'rxBatch',
+    [0, 0, 0, 0, bytes, meta, slots, 0, slots, 0, slots, 0, rx.subarray(1), none],
+    /at least 8/,
+  ],
+  ['a short stack', 'rxBatch', [0, 0, 0, 0, bytes, meta, slots, 9, slots, 0, slots, 0, rx, none], /at least 9/],
+  ['a short output', 'rxBatch', [0, 0, 0, 0, bytes, meta, slots, 1, slots, 0, slots, 9, rx, none], /at least 137/],
+  ['no list of tunnels', 'rxBatch', [0, 0, 0, 0, bytes, meta, slots, 0, slots, 0, slots, 0, rx, empty], /at least 1/],
+  [
+    'a slot that is not',
+    'rxBatch',
+    [0, 0, 0, 0, bytes, meta, Int32Array.of(7), 1, slots, 0, room, 1, rx, none],
+    /outside/,
+  ],
   ['a range past the end', 'checksum', [new Uint8Array(4), 2, 3, 0], /part of bytes/],
   ['a negative offset', 'checksum', [new Uint8Array(4), -1, 2, 0], /part of bytes/],
   ['a slot that is not', 'segment', [bytes, meta, 5, new Uint8Array(9), slots], /slot 5/],
