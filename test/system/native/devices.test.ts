@@ -107,8 +107,9 @@ describe('a descriptor that goes away under a worker that reads it', () => {
       const flood = b.start(['ping', '-n', '-f', '10.7.0.1'])
       await expect.poll(() => splice.count(S.RX), { interval: 5, timeout: 10_000 }).toBeGreaterThan(200)
       native.close(one.fd)
-      // The last close may wait in the worker while the kernel takes other namespaces down. Then: epoll forgets a closed descriptor; what the other side still sends is refused, frame by frame.
-      await expect.poll(() => splice.count(S.ERRNO), { interval: 5, timeout: 10_000 }).toBe(9)
+      // What the other side still sends is refused, frame by frame; or a read, for which the worker had its event already, and then it ends by itself.
+      const told = (): number => splice.count(S.ERRNO) || splice.count(S.RX_ERRNO)
+      await expect.poll(told, { interval: 5, timeout: 10_000 }).toBe(9)
       expect(await splice.stop()).toBe(0)
       await flood.stop('SIGKILL')
       native.close(native.openTap({ name: 't0', netns: a.netns }).fd)
