@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "context.h"
 #include "functions.h"
 #include "gro.h"
 #include "layout.h"
@@ -106,8 +107,16 @@ void StoreFacts(int32_t* m, const VnetFacts& facts, int32_t shift) {
 // The frames of one batch, and the super-frames that grow of them.
 class Batch {
  public:
-  Batch(const Memory& memory, Stack* small, Stack* big, const TunnelPorts& ports, int32_t port, int32_t* out, int32_t* result)
-      : memory_(memory), small_(small), big_(big), gro_(ports), ports_(ports), port_(port), out_(out), result_(result) {}
+  Batch(const Memory& memory, Stack* small, Stack* big, const TunnelPorts& ports, int32_t port, int32_t* out,
+        int32_t* result)
+      : memory_(memory),
+        small_(small),
+        big_(big),
+        gro_(ports),
+        ports_(ports),
+        port_(port),
+        out_(out),
+        result_(result) {}
 
   int32_t frames() const { return frames_; }
 
@@ -218,29 +227,67 @@ bool Batch::Split(uint8_t* frame, size_t len, const VnetFacts& facts) {
 
 }  // namespace
 
-napi_value RxBatch(napi_env env, napi_callback_info info) {
-  Args args(env, info, 14);
-  const int fd = args.Int(0), kind = args.Int(1), header = args.Int(2), port = args.Int(3);
+namespace {
+
+constexpr char kRxContext[] = "a context of rxOpen";
+
+struct RxContext : Context {
+  RxContext() : Context(kRxContext) {}
+  int fd, kind, header;
+  int32_t port;
   Memory memory;
-  size_t meta_words, small_length, big_length, out_length, result_length, tunnels_length;
-  memory.bytes = args.Bytes(4, &memory.length);
-  memory.meta = args.Ints(5, &meta_words);
-  const int32_t small_free = args.Int(7), big_free = args.Int(9), max = args.Int(11);
-  int32_t* small_slots = args.Ints(6, &small_length, small_free > 0 ? static_cast<size_t>(small_free) : 0);
-  int32_t* big_slots = args.Ints(8, &big_length, big_free > 0 ? static_cast<size_t>(big_free) : 0);
-  int32_t* out = args.Ints(10, &out_length, max > 0 ? static_cast<size_t>(max) + RX_SPARE : 0);
-  int32_t* result = args.Ints(12, &result_length, RX_RESULT_WORDS);
-  const int32_t* tunnels = args.Ints(13, &tunnels_length, 1);
-  if (args.ok() && (header < 0 || header > kMaxHeader)) args.Range("vnetHdr: 0 to 24 expected");
+  int32_t *small, *big, *out, *result;
+  const int32_t* tunnels;
+  size_t small_length, big_length, out_length, tunnels_length;
+};
+
+}  // namespace
+
+napi_value RxOpen(napi_env env, napi_callback_info info) {
+  Args args(env, info, 11);
+  auto context = std::make_unique<RxContext>();
+  RxContext& c = *context;
+  c.fd = args.Int(0);
+  c.kind = args.Int(1);
+  c.header = args.Int(2);
+  c.port = args.Int(3);
+  size_t meta_words, result_length;
+  c.memory.bytes = args.Bytes(4, &c.memory.length);
+  c.memory.meta = args.Ints(5, &meta_words);
+  c.small = args.Ints(6, &c.small_length);
+  c.big = args.Ints(7, &c.big_length);
+  c.out = args.Ints(8, &c.out_length, RX_SPARE);
+  c.result = args.Ints(9, &result_length, RX_RESULT_WORDS);
+  c.tunnels = args.Ints(10, &c.tunnels_length, 1);
+  if (args.ok() && (c.header < 0 || c.header > kMaxHeader)) args.Range("vnetHdr: 0 to 24 expected");
   if (!args.ok()) return nullptr;
-  memory.slots = meta_words / META_WORDS;
+  c.memory.slots = meta_words / META_WORDS;
+  return MakeContext(env, std::move(context),
+                     {args.at(4), args.at(5), args.at(6), args.at(7), args.at(8), args.at(9), args.at(10)});
+}
+
+napi_value RxBatch(napi_env env, napi_callback_info info) {
+  Args args(env, info, 4);
+  const RxContext* const context = static_cast<RxContext*>(GetContext(&args, 0, kRxContext));
+  const int32_t small_free = args.Int(1), big_free = args.Int(2), max = args.Int(3);
+  if (!args.ok()) return nullptr;
+  const RxContext& c = *context;
+  if (small_free < 0 || static_cast<size_t>(small_free) > c.small_length || big_free < 0 ||
+      static_cast<size_t>(big_free) > c.big_length)
+    args.Range("smallFree, bigFree: at most as many as the stacks hold expected");
+  if (max < 0 || static_cast<size_t>(max) + RX_SPARE > c.out_length)
+    args.Range("max: at most " + std::to_string(c.out_length - RX_SPARE) + " expected");
+  if (!args.ok()) return nullptr;
+  const int fd = c.fd, kind = c.kind, header = c.header;
+  const Memory& memory = c.memory;
+  int32_t* const result = c.result;
   memset(result, 0, RX_RESULT_WORDS * sizeof *result);
 
-  Stack small(memory, small_slots, small_free, SMALL_SIZE), big(memory, big_slots, big_free, BIG_SIZE);
+  Stack small(memory, c.small, small_free, SMALL_SIZE), big(memory, c.big, big_free, BIG_SIZE);
   // The count is another thread's to change.
-  const size_t listed = static_cast<size_t>(std::max(0, __atomic_load_n(&tunnels[0], __ATOMIC_ACQUIRE)));
-  const TunnelPorts ports = {tunnels + 1, std::min(listed, tunnels_length - 1)};
-  Batch batch(memory, &small, &big, ports, port, out, result);
+  const size_t listed = static_cast<size_t>(std::max(0, __atomic_load_n(&c.tunnels[0], __ATOMIC_ACQUIRE)));
+  const TunnelPorts ports = {c.tunnels + 1, std::min(listed, c.tunnels_length - 1)};
+  Batch batch(memory, &small, &big, ports, c.port, c.out, result);
   const bool merges = kind == KIND_TAP && header > 0;
   // Merged frames take no place in `out`, and drops count too: no flood must hold the loop for ever.
   const int32_t most = merges ? max * kReadsPerFrame : max;

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "checksum.h"
+#include "context.h"
 #include "layout.h"
 #include "segment.h"
 #include "slot_frame.h"
@@ -155,20 +156,51 @@ int32_t* slot_meta(Args* args, int32_t* meta, size_t words, int32_t slot) {
 
 }  // namespace
 
+namespace {
+
+constexpr char kTxContext[] = "a context of txOpen";
+
+struct TxContext : Context {
+  TxContext() : Context(kTxContext) {}
+  Device device;
+  uint8_t* bytes;
+  int32_t *meta, *result;
+  const int32_t* slots;
+  size_t length, words, slots_length;
+};
+
+}  // namespace
+
+napi_value TxOpen(napi_env env, napi_callback_info info) {
+  Args args(env, info, 8);
+  auto context = std::make_unique<TxContext>();
+  TxContext& c = *context;
+  c.device = {args.Int(0), args.Int(1), args.Int(2), static_cast<uint32_t>(args.Int(3))};
+  size_t result_length;
+  c.bytes = args.Bytes(4, &c.length);
+  c.meta = args.Ints(5, &c.words);
+  c.slots = args.Ints(6, &c.slots_length);
+  c.result = args.Ints(7, &result_length, TX_RESULT_WORDS);
+  const int header = c.device.header;
+  if (header != 0 && header != 10 && header != 12 && header != 24) args.Range("vnetHdr: 0, 10, 12 or 24 expected");
+  if (!args.ok()) return nullptr;
+  return MakeContext(env, std::move(context), {args.at(4), args.at(5), args.at(6), args.at(7)});
+}
+
 napi_value TxBatch(napi_env env, napi_callback_info info) {
-  Args args(env, info, 10);
-  const Device device = {args.Int(0), args.Int(1), args.Int(2), static_cast<uint32_t>(args.Int(3))};
-  size_t length, words, slots_length, result_length;
-  uint8_t* bytes = args.Bytes(4, &length);
-  int32_t* meta = args.Ints(5, &words);
-  const int32_t* slots = args.Ints(6, &slots_length);
-  const int32_t from = args.Int(7), n = args.Int(8);
-  int32_t* result = args.Ints(9, &result_length, TX_RESULT_WORDS);
-  if (device.header != 0 && device.header != 10 && device.header != 12 && device.header != 24)
-    args.Range("vnetHdr: 0, 10, 12 or 24 expected");
-  if (from < 0 || n < 0 || static_cast<size_t>(from) + static_cast<size_t>(n) > slots_length)
+  Args args(env, info, 3);
+  const TxContext* const context = static_cast<TxContext*>(GetContext(&args, 0, kTxContext));
+  const int32_t from = args.Int(1), n = args.Int(2);
+  if (!args.ok()) return nullptr;
+  const TxContext& c = *context;
+  const Device& device = c.device;
+  uint8_t* const bytes = c.bytes;
+  int32_t *const meta = c.meta, *const result = c.result;
+  const int32_t* const slots = c.slots;
+  const size_t length = c.length;
+  if (from < 0 || n < 0 || static_cast<size_t>(from) + static_cast<size_t>(n) > c.slots_length)
     args.Range("from, n: a part of slots expected");
-  for (int32_t i = 0; args.ok() && i < n; i++) slot_meta(&args, meta, words, slots[from + i]);
+  for (int32_t i = 0; args.ok() && i < n; i++) slot_meta(&args, meta, c.words, slots[from + i]);
   if (!args.ok()) return nullptr;
   memset(result, 0, TX_RESULT_WORDS * sizeof *result);
 

@@ -4,6 +4,7 @@
 
 namespace ts {
 
+napi_value TxOpen(napi_env, napi_callback_info);
 napi_value TxBatch(napi_env, napi_callback_info);
 napi_value Checksum(napi_env, napi_callback_info);
 napi_value CompleteChecksum(napi_env, napi_callback_info);

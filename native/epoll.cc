@@ -3,8 +3,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <ctime>
 
+#include "context.h"
 #include "functions.h"
 #include "napi.h"
 
@@ -34,23 +37,50 @@ napi_value EpollDel(napi_env env, napi_callback_info info) {
   return MakeUndefined(env);
 }
 
-napi_value EpollWait(napi_env env, napi_callback_info info) {
-  constexpr int kMost = 64;
+namespace {
+
+constexpr int kMostEvents = 64;
+constexpr char kEpollContext[] = "a context of epollOpen";
+
+struct EpollContext : Context {
+  EpollContext() : Context(kEpollContext) {}
+  int fd;
+  int32_t *tokens, *events;
+  double* clock;
+  int room;
+};
+
+}  // namespace
+
+napi_value EpollOpen(napi_env env, napi_callback_info info) {
   Args args(env, info, 4);
-  size_t tokens_length, events_length;
-  const int ep = args.Int(0);
-  int32_t* tokens = args.Ints(1, &tokens_length, 1);
-  int32_t* events = args.Ints(2, &events_length, 1);
-  const int timeout = args.Int(3);
+  auto context = std::make_unique<EpollContext>();
+  EpollContext& c = *context;
+  size_t tokens_length, events_length, clock_length;
+  c.fd = args.Int(0);
+  c.tokens = args.Ints(1, &tokens_length, 1);
+  c.events = args.Ints(2, &events_length, 1);
+  c.clock = args.Doubles(3, &clock_length, 1);
   if (!args.ok()) return nullptr;
-  size_t room = tokens_length < events_length ? tokens_length : events_length;
-  if (room > kMost) room = kMost;
-  epoll_event ready[kMost];
-  const int n = epoll_wait(ep, ready, static_cast<int>(room), timeout);
-  if (n < 0) return errno == EINTR ? MakeInt(env, 0) : ThrowErrno(env, errno, "epoll_wait");
+  c.room = static_cast<int>(std::min({tokens_length, events_length, size_t{kMostEvents}}));
+  return MakeContext(env, std::move(context), {args.at(1), args.at(2), args.at(3)});
+}
+
+napi_value EpollWait(napi_env env, napi_callback_info info) {
+  Args args(env, info, 2);
+  const EpollContext* const c = static_cast<EpollContext*>(GetContext(&args, 0, kEpollContext));
+  const int timeout = args.Int(1);
+  if (!args.ok()) return nullptr;
+  epoll_event ready[kMostEvents];
+  const int n = epoll_wait(c->fd, ready, c->room, timeout);
+  const int error = errno;
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  c->clock[0] = static_cast<double>(now.tv_sec) * 1e3 + static_cast<double>(now.tv_nsec) / 1e6;
+  if (n < 0) return error == EINTR ? MakeInt(env, 0) : ThrowErrno(env, error, "epoll_wait");
   for (int i = 0; i < n; i++) {
-    tokens[i] = static_cast<int32_t>(ready[i].data.u32);
-    events[i] = static_cast<int32_t>(ready[i].events);
+    c->tokens[i] = static_cast<int32_t>(ready[i].data.u32);
+    c->events[i] = static_cast<int32_t>(ready[i].events);
   }
   return MakeInt(env, n);
 }

@@ -9,11 +9,13 @@ napi_value SetCarrier(napi_env, napi_callback_info);
 napi_value OpenPacket(napi_env, napi_callback_info);
 napi_value Close(napi_env, napi_callback_info);
 
+napi_value RxOpen(napi_env, napi_callback_info);
 napi_value RxBatch(napi_env, napi_callback_info);
 
 napi_value EpollCreate(napi_env, napi_callback_info);
 napi_value EpollAdd(napi_env, napi_callback_info);
 napi_value EpollDel(napi_env, napi_callback_info);
+napi_value EpollOpen(napi_env, napi_callback_info);
 napi_value EpollWait(napi_env, napi_callback_info);
 napi_value Eventfd(napi_env, napi_callback_info);
 napi_value EventfdSignal(napi_env, napi_callback_info);

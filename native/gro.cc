@@ -66,10 +66,13 @@ uint32_t pseudo(const uint8_t* frame, size_t nh, uint8_t version, uint8_t protoc
   return pseudo_sum(frame, ip, length);
 }
 
-bool same(const uint8_t* a, const uint8_t* b, size_t from, size_t to) { return memcmp(a + from, b + from, to - from) == 0; }
+bool same(const uint8_t* a, const uint8_t* b, size_t from, size_t to) {
+  return memcmp(a + from, b + from, to - from) == 0;
+}
 
 // Headers up to the transport header, but for length, identification and checksum. `packets`: how many the super-frame has so far.
-bool same_ip(const uint8_t* head, const uint8_t* frame, size_t from, size_t nh, uint8_t version, size_t th, uint16_t packets) {
+bool same_ip(const uint8_t* head, const uint8_t* frame, size_t from, size_t nh, uint8_t version, size_t th,
+             uint16_t packets) {
   if (version == 6) return same(head, frame, from, nh + 4) && same(head, frame, nh + 6, th);
   if (!same(head, frame, from, nh + 2) || !same(head, frame, nh + 6, nh + 10) || !same(head, frame, nh + 12, th))
     return false;

@@ -71,6 +71,19 @@ int32_t* Args::Ints(size_t i, size_t* length, size_t least) {
   return static_cast<int32_t*>(data);
 }
 
+double* Args::Doubles(size_t i, size_t* length, size_t least) {
+  *length = 0;
+  if (!ok_) return nullptr;
+  void* data = TypedArray(env_, values_[i], napi_float64_array, length);
+  if (data == nullptr) {
+    Type(i, "a Float64Array");
+  } else if (*length < least) {
+    Range("argument " + std::to_string(i) + ": at least " + std::to_string(least) + " elements expected, not " +
+          std::to_string(*length));
+  }
+  return static_cast<double*>(data);
+}
+
 napi_value Args::Object(size_t i) {
   napi_valuetype type = napi_undefined;
   if (ok_ && (napi_typeof(env_, values_[i], &type) != napi_ok || type != napi_object)) Type(i, "an object");

@@ -34,12 +34,14 @@ class Args {
   bool BoolProp(napi_value object, const char* name, bool* out);
   bool IntProp(napi_value object, const char* name, int32_t* out);
 
+  // Float64Array.
+  double* Doubles(size_t i, size_t* length, size_t least = 0);
   // Throws a RangeError and fails the call.
   void Range(const std::string& message);
-
- private:
+  // Throws a TypeError: "argument i: EXPECTED expected".
   void Type(size_t i, const char* expected);
 
+ private:
   napi_env env_;
   napi_value values_[kMax];
   bool ok_ = true;

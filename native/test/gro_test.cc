@@ -63,7 +63,8 @@ std::vector<Bytes> cut(const std::vector<Packet>& packets) {
     if (!begun) continue;
     for (WireFrame w; cutter.next(&w);) {
       out.emplace_back();
-      for (int p = 0; p < w.count; p++) out.back().insert(out.back().end(), w.parts[p].at, w.parts[p].at + w.parts[p].len);
+      for (int p = 0; p < w.count; p++)
+        out.back().insert(out.back().end(), w.parts[p].at, w.parts[p].at + w.parts[p].len);
     }
   }
   return out;
@@ -203,13 +204,27 @@ TEST(gro_leaves_alone_what_differs) {
   };
   // Every field of Ethernet, IPv4 and TCP that must be equal.
   const Case cases[] = {
-      {"destination", 0, 4, false},     {"source", 6, 4, false},        {"tos", 15, 4, true},
-      {"ECN", 15, 3, true},             {"DF", 20, 0x40, true},         {"ttl", 22, 1, true},
-      {"acknowledgement", 45, 1, false}, {"URG", 47, 0x20, false},       {"ECE", 47, 0x40, false},
-      {"CWR", 47, 0x80, false},         {"FIN", 47, 1, false},          {"SYN", 47, 2, false},
-      {"RST", 47, 4, false},            {"no ACK", 47, 0x10, false},    {"window", 48, 1, false},
-      {"urgent pointer", 53, 1, false}, {"an option", 57, 1, false},    {"NS", 46, 1, false},
-      {"sequence", 41, 1, false},       {"source port", 35, 1, false},  {"source address", 29, 1, true},
+      {"destination", 0, 4, false},
+      {"source", 6, 4, false},
+      {"tos", 15, 4, true},
+      {"ECN", 15, 3, true},
+      {"DF", 20, 0x40, true},
+      {"ttl", 22, 1, true},
+      {"acknowledgement", 45, 1, false},
+      {"URG", 47, 0x20, false},
+      {"ECE", 47, 0x40, false},
+      {"CWR", 47, 0x80, false},
+      {"FIN", 47, 1, false},
+      {"SYN", 47, 2, false},
+      {"RST", 47, 4, false},
+      {"no ACK", 47, 0x10, false},
+      {"window", 48, 1, false},
+      {"urgent pointer", 53, 1, false},
+      {"an option", 57, 1, false},
+      {"NS", 46, 1, false},
+      {"sequence", 41, 1, false},
+      {"source port", 35, 1, false},
+      {"source address", 29, 1, true},
   };
   for (const Case& c : cases) {
     Shape s = shape_of(true, 4, 600, 200);
@@ -325,7 +340,9 @@ TEST(gro_keeps_flows_apart) {
       for (Packet& packet : packets) {
         // Another source port, for which the checksum's field makes up.
         const size_t th = s.th(), field = th + s.field();
-        const auto word = [&](size_t at) { return static_cast<uint32_t>(packet.bytes[at] << 8 | packet.bytes[at + 1]); };
+        const auto word = [&](size_t at) {
+          return static_cast<uint32_t>(packet.bytes[at] << 8 | packet.bytes[at + 1]);
+        };
         const uint32_t was = word(th), now = 1000 + f;
         uint32_t sum = static_cast<uint16_t>(~word(field)) + static_cast<uint16_t>(~was) + now;
         sum = (sum & 0xffff) + (sum >> 16);

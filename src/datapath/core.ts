@@ -146,7 +146,8 @@ export class Datapath implements ExecuteSink, LinkHandler {
   /** One round over everything, for tests: every port is read. */
   poll(now: number): boolean {
     const ports = Int32Array.from(this.#intake.polled)
-    return this.round(now, ports, ports.length)
+    const busy = this.round(now, ports, 0)
+    return this.round(now, ports, ports.length) || busy
   }
 
   round(now: number, ready: Int32Array, n: number): boolean {
@@ -154,15 +155,15 @@ export class Datapath implements ExecuteSink, LinkHandler {
     this.#pace.now = now
     this.#held.now = now
     const links = this.#links.all
-    let busy = this.#replies.flushBacklog()
+    // Who comes first takes the room: in turn.
+    this.#turn = (this.#turn + 1) & 0xffff
+    const portsFirst = (this.#turn & 1) !== 0
+    let busy = portsFirst && this.#receiveAll(ready, n)
+    if (this.#replies.flushBacklog()) busy = true
     for (let i = 0; i < links.length; i++) if (links[i]!.fetch()) busy = true
     if (this.#commands.drain()) busy = true
     if (this.#held.atNextHops > 0 && this.#held.expire()) busy = true
     this.#outputs.flush()
-    // Who comes first takes the room: in turn.
-    this.#turn = (this.#turn + 1) & 0xffff
-    const portsFirst = (this.#turn & 1) !== 0
-    if (portsFirst && this.#receiveAll(ready, n)) busy = true
     for (let i = 0; i < links.length; i++) {
       if (!links[((this.#turn >> 1) + i) % links.length]!.run(this, this.#pace.room)) continue
       busy = true

@@ -28,7 +28,7 @@ runLoop(
     },
     sleep: () => datapath.sleep(),
     awake: () => datapath.awake(),
-    patience: () => datapath.patience,
+    patience: () => Math.min(datapath.patience, poller.patience),
     control: (message) => datapath.control(message as DatapathControl),
   },
   poller,

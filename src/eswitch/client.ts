@@ -142,8 +142,10 @@ export class EswitchClient implements Eswitch {
   fail(how: 'crash' | 'hang'): boolean {
     const life = this.#life
     if (life === undefined || this.#state !== 'running') return false
-    if (how === 'hang') Atomics.store(life.shared.status, STATUS_HANG, 1)
-    else void life.thread.terminate()
+    if (how === 'hang') {
+      Atomics.store(life.shared.status, STATUS_HANG, 1)
+      life.thread.wake()
+    } else void life.thread.terminate()
     return true
   }
 

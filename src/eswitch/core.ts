@@ -115,23 +115,26 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   /** One round over everything, for tests: every port is read. */
   poll(now: number): boolean {
     const ports = Int32Array.from(this.#intake.polled)
-    return this.round(now, ports, ports.length)
+    const busy = this.round(now, ports, 0)
+    return this.round(now, ports, ports.length) || busy
   }
 
   round(now: number, ready: Int32Array, n: number): boolean {
     this.#now = now
     this.#stalls.now = now
-    let busy = this.#replies.flushBacklog()
-    if (this.#commands.drain()) busy = true
-    this.#shared.counters[EC_MARKERS] = this.#arming.sent
-    if (this.#uplink.drain(this)) busy = true
-    this.#outputs.flush()
-    this.#stalls.resume()
+    let busy = false
+    // First what somebody waits for; it must not wait for the rest, which is seldom something.
     for (let i = 0; i < n; i++) {
       if (!this.#receive(ready[i]!)) continue
       busy = true
       this.#outputs.flush()
     }
+    if (this.#replies.flushBacklog()) busy = true
+    if (this.#commands.drain()) busy = true
+    this.#shared.counters[EC_MARKERS] = this.#arming.sent
+    if (this.#uplink.drain(this)) busy = true
+    this.#outputs.flush()
+    this.#stalls.resume()
     this.#uplink.publish()
     this.#replies.publish()
     if (now >= this.#sortAt) {
@@ -153,6 +156,11 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     this.#uplink.awake()
   }
 
+  /** Milliseconds until a round is due although nothing comes. */
+  get patience(): number {
+    return this.#stalls.patience
+  }
+
   control(message: EswitchControl): void {
     this.#control.handle(message)
   }
@@ -170,7 +178,8 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     const room = this.#stalls.room(no)
     if (room === 0) return this.#stalls.add(no)
     // A round over many busy ports may be long; it is no hang.
-    Atomics.add(this.#shared.status, STATUS_BEAT, 1)
+    const { status } = this.#shared
+    status[STATUS_BEAT] = status[STATUS_BEAT]! + 1
     const n = port.rx(this.pool, no, this.#batch, room)
     if (n > 0) {
       this.#add(EC_FRAMES, n)

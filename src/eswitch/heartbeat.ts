@@ -1,9 +1,9 @@
 /** Watches a worker's heartbeat (port/thread-status.ts) from the main thread. */
-import { STATUS_BEAT } from '../port/thread-status.ts'
+import { STATUS_ASLEEP, STATUS_BEAT } from '../port/thread-status.ts'
 
 /**
- * A worker beats at least ten times a second, idle or not, and with every batch that it reads, so that no amount of work keeps it from beating for
- * more than some 30 ms. This leaves it five beats: as much as a machine with more threads than cores may keep one of them waiting. A false alarm costs a moment without
+ * A worker that does not sleep beats with every batch that it reads, so that no amount of work keeps it from beating for more than some 30 ms. One that sleeps is in a wait of
+ * the kernel's, where nothing can hang. The limit leaves it some time: as much as a machine with more threads than cores may keep one of them waiting. A false alarm costs a moment without
  * offload and no frame.
  */
 export const HANG_MS = 500
@@ -31,7 +31,7 @@ export class Heartbeat {
     this.#lookedAt = now
     if (status === undefined) return 0
     const beat = Atomics.load(status, STATUS_BEAT)
-    if (beat !== this.#beat) {
+    if (beat !== this.#beat || Atomics.load(status, STATUS_ASLEEP) === 1) {
       this.#beat = beat
       this.#silent = 0
       return 0

@@ -36,7 +36,10 @@ export const eswitchWorkers =
       }),
     )
     const end = async (): Promise<void> => {
-      await worker.terminate()
+      const terminated = worker.terminate()
+      // It does not hear of that within a wait.
+      native.eventfdSignal(eventfd)
+      await terminated
       await exited
       port1.close()
       native.close(epoll)

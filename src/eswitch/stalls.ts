@@ -54,6 +54,11 @@ export class Stalls {
     }
   }
 
+  /** Milliseconds until a look is due although nothing comes. */
+  get patience(): number {
+    return this.#ports.length > 0 ? STALL_MS : Number.POSITIVE_INFINITY
+  }
+
   /** The port is gone. */
   forget(no: number): void {
     this.#since[no] = 0

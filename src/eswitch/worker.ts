@@ -24,7 +24,7 @@ runLoop(
     },
     sleep: () => core.sleep(),
     awake: () => core.awake(),
-    patience: () => Number.POSITIVE_INFINITY,
+    patience: () => Math.min(core.patience, poller.patience),
     control: (message) => core.control(message as EswitchControl),
   },
   poller,

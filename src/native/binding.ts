@@ -85,6 +85,17 @@ export const TX_RESULT_WORDS = 8
 export const KIND_TAP = 0
 export const KIND_PACKET = 1
 
+/** Opaque: arguments that were checked once (native/context.h). Each lives as long as it is referred to. */
+export interface RxContext {
+  readonly of: 'rx'
+}
+export interface TxContext {
+  readonly of: 'tx'
+}
+export interface EpollContext {
+  readonly of: 'epoll'
+}
+
 export interface Native {
   /** Layout constants compiled into the addon, by the names of packet/slot.ts and this file; compared by a test. */
   layout(): Record<string, number>
@@ -96,14 +107,10 @@ export interface Native {
   close(fd: number): void
 
   /**
-   * Reads from `fd` without blocking until there are `max` frames in `out`, or all is read. Each goes into the small slot on top of the pool's stack, or, when it does not
-   * fit, whole into the big slot on top of its stack. Sets OFF (BASE + HEADROOM), LEN, PORT, the virtio-net words, and clears the pipeline words
-   * M_FIRST_PIPE..META_WORDS of the slot; for KIND_PACKET a VLAN tag in the auxiliary data is put back into the frame, and frames that this
-   * socket's host sent (PACKET_OUTGOING) are skipped. From a TAP with virtio-net headers, packets of one flow that follow each other come as one
-   * super-frame (native/gro.h), VXLAN's too where they go to one of the UDP ports that `tunnels` lists (Arena.tunnels), and packed ones are taken apart first. Writes the slot indices to `out` and the counts to `result`. Returns the number of frames in `out`.
-   * The caller lowers its stack counts by result[RX_SMALL_USED] and result[RX_BIG_USED].
+   * What `rxBatch` needs each time, checked once: the descriptor, how frames cross it, the memory (Arena), the stacks of free slots, where slot indices go (room for as
+   * many as will be asked for, and RX_SPARE), counts, and the UDP ports of tunnels (Arena.tunnels). The arrays must stay as they are.
    */
-  rxBatch(
+  rxOpen(
     fd: number,
     kind: number,
     vnetHdr: number,
@@ -111,21 +118,24 @@ export interface Native {
     bytes: Uint8Array,
     meta: Int32Array,
     smallStack: Int32Array,
-    smallFree: number,
     bigStack: Int32Array,
-    bigFree: number,
     out: Int32Array,
-    max: number,
     result: Int32Array,
     tunnels: Int32Array,
-  ): number
-
+  ): RxContext
   /**
-   * Writes the frames of slots[from .. from + n) to `fd`. What the device does not take (`offloads`, TUN_F_* bits; `vnetHdr` 0: nothing) is
-   * done in software: segmentation (TCP, UDP USO) and checksums, straight from the slot, which is left unchanged. Fills `result`; the slots
-   * stay the caller's.
+   * Reads without blocking until there are `max` frames in `out`, or all is read. Each goes into the small slot on top of the pool's stack, or, when it does not
+   * fit, whole into the big slot on top of its stack. Sets OFF (BASE + HEADROOM), LEN, PORT, the virtio-net words, and clears the pipeline words
+   * M_FIRST_PIPE..META_WORDS of the slot; for KIND_PACKET a VLAN tag in the auxiliary data is put back into the frame, and frames that this
+   * socket's host sent (PACKET_OUTGOING) are skipped. From a TAP with virtio-net headers, packets of one flow that follow each other come as one
+   * super-frame (native/gro.h), VXLAN's too where they go to a tunnel's port, and packed ones are taken apart first. Writes the slot indices to `out`
+   * and the counts to `result`. Returns the number of frames in `out`. The caller lowers its stack counts by result[RX_SMALL_USED] and
+   * result[RX_BIG_USED]; entries of the stacks above those are undefined.
    */
-  txBatch(
+  rxBatch(context: RxContext, smallFree: number, bigFree: number, max: number): number
+
+  /** What `txBatch` needs each time: the device (`offloads`: TUN_F_* bits; `vnetHdr` 0: nothing is taken), the memory, the slots to be written, counts. */
+  txOpen(
     fd: number,
     kind: number,
     vnetHdr: number,
@@ -133,10 +143,13 @@ export interface Native {
     bytes: Uint8Array,
     meta: Int32Array,
     slots: Int32Array,
-    from: number,
-    n: number,
     result: Int32Array,
-  ): void
+  ): TxContext
+  /**
+   * Writes the frames of slots[from .. from + n). What the device does not take is done in software: segmentation (TCP, UDP USO) and checksums, straight from
+   * the slot, which is left unchanged. Fills `result`; the slots stay the caller's.
+   */
+  txBatch(context: TxContext, from: number, n: number): void
 
   /** Internet checksum (RFC 1071) of bytes[off .. off + len) added to `initial` (folded, not complemented). */
   checksum(bytes: Uint8Array, off: number, len: number, initial: number): number
@@ -152,8 +165,10 @@ export interface Native {
   /** Adds `fd` for reading (level-triggered); `token` comes back from epollWait. */
   epollAdd(ep: number, fd: number, token: number): void
   epollDel(ep: number, fd: number): void
-  /** Waits at most `timeoutMs`; writes ready tokens and their EPOLL* bits; returns how many (0 also when interrupted). Blocks the calling thread. */
-  epollWait(ep: number, tokens: Int32Array, events: Int32Array, timeoutMs: number): number
+  /** What `epollWait` needs each time: where tokens and their EPOLL* bits go, and the time (one number). */
+  epollOpen(ep: number, tokens: Int32Array, events: Int32Array, clock: Float64Array): EpollContext
+  /** Waits at most `timeoutMs`; returns how many are ready (0 also when interrupted); clock[0]: milliseconds of CLOCK_MONOTONIC after that. Blocks the calling thread. */
+  epollWait(context: EpollContext, timeoutMs: number): number
 
   eventfd(): number
   eventfdSignal(fd: number): void

@@ -2,7 +2,7 @@
  * Which ports of a worker can be read: an epoll set. A descriptor that reports an error without giving frames is taken out, so that it is not spun
  * upon, and tried again now and then: its interface may only be down.
  */
-import { native } from '../native/binding.ts'
+import { type EpollContext, native } from '../native/binding.ts'
 
 const EVENTFD_TOKEN = -1
 const MAX_EVENTS = 256
@@ -14,7 +14,13 @@ export class Poller {
   readonly ready = new Int32Array(MAX_EVENTS)
   /** True after a `wait` that another thread ended. */
   woken = false
+  /** Milliseconds of the system's clock (lib/clock.ts) after `wait`. */
+  now = 0
   readonly #ep: number
+  readonly #context: EpollContext
+  readonly #clock = new Float64Array(1)
+  /** From CLOCK_MONOTONIC to the system's clock. */
+  readonly #offset: number
   readonly #tokens = new Int32Array(MAX_EVENTS)
   readonly #events = new Int32Array(MAX_EVENTS)
   /** By port number: descriptor in the set. */
@@ -27,6 +33,9 @@ export class Poller {
 
   constructor(ep: number, eventfd: number) {
     this.#ep = ep
+    this.#context = native.epollOpen(ep, this.#tokens, this.#events, this.#clock)
+    native.epollWait(this.#context, 0)
+    this.#offset = performance.timeOrigin + performance.now() - this.#clock[0]!
     native.epollAdd(ep, eventfd, EVENTFD_TOKEN)
   }
 
@@ -71,6 +80,11 @@ export class Poller {
     for (const no of [...this.#resting.keys()]) this.retry(no)
   }
 
+  /** Milliseconds until resting ports are to be watched again. */
+  get patience(): number {
+    return this.#retryAt === 0 ? Number.POSITIVE_INFINITY : RETRY_MS
+  }
+
   /** True if the last event of the port was an error: a receive that gives nothing means that it must rest. */
   isSuspect(no: number): boolean {
     return this.#suspect.size > 0 && this.#suspect.delete(no)
@@ -78,7 +92,8 @@ export class Poller {
 
   /** Waits; fills `ready`; returns how many ports can be read. */
   wait(timeoutMs: number): number {
-    const n = native.epollWait(this.#ep, this.#tokens, this.#events, timeoutMs)
+    const n = native.epollWait(this.#context, timeoutMs)
+    this.now = Math.floor(this.#clock[0]! + this.#offset)
     let ports = 0
     this.woken = false
     for (let i = 0; i < n; i++) {

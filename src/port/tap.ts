@@ -13,11 +13,13 @@ import {
   RX_RESULT_WORDS,
   RX_RUNT,
   RX_SMALL_USED,
+  type RxContext,
   TX_ERRNO,
   TX_ERROR,
   TX_FULL,
   TX_MALFORMED,
   TX_RESULT_WORDS,
+  type TxContext,
 } from '../native/binding.ts'
 import type { Arena, SlotPool } from '../packet/slot.ts'
 import { type Port, PS_RX_FRAMES, PS_RX_PACKETS, PS_TX_FRAMES, PS_TX_PACKETS } from './contract.ts'
@@ -63,6 +65,12 @@ export class FdPort implements Port {
   readonly #stats: Float64Array
   readonly #rxResult = new Int32Array(RX_RESULT_WORDS)
   readonly #txResult = new Int32Array(TX_RESULT_WORDS)
+  /** For the arrays that the port was called with last, which are the same all its life but in tests. */
+  #rxContext: RxContext | undefined
+  #txContext: TxContext | undefined
+  #rxOut: Int32Array | undefined
+  #rxPool: SlotPool | undefined
+  #txSlots: Int32Array | undefined
 
   constructor(name: string, no: number, kind: number, open: PortFd, arena: Arena, stats: Float64Array) {
     this.name = name
@@ -76,24 +84,10 @@ export class FdPort implements Port {
   }
 
   rx(pool: SlotPool, no: number, out: Int32Array, max: number): number {
-    const { bytes, meta, tunnels } = this.#arena
+    const { bytes, meta } = this.#arena
     const r = this.#rxResult
-    const n = native.rxBatch(
-      this.fd,
-      this.#kind,
-      this.#vnetHdr,
-      no,
-      bytes,
-      meta,
-      pool.smallStack,
-      pool.smallFree,
-      pool.bigStack,
-      pool.bigFree,
-      out,
-      max,
-      r,
-      tunnels,
-    )
+    if (this.#rxOut !== out || this.#rxPool !== pool) this.#openRx(pool, no, out)
+    const n = native.rxBatch(this.#rxContext!, pool.smallFree, pool.bigFree, max)
     pool.smallFree -= r[RX_SMALL_USED]!
     pool.bigFree -= r[RX_BIG_USED]!
     for (let i = 0; i < n; i++) countFrame(this.#stats, no, PS_RX_PACKETS, PS_RX_FRAMES, bytes, meta, out[i]!)
@@ -109,7 +103,8 @@ export class FdPort implements Port {
   tx(slots: Int32Array, from: number, n: number): void {
     const { bytes, meta } = this.#arena
     const r = this.#txResult
-    native.txBatch(this.fd, this.#kind, this.#vnetHdr, this.#offloads, bytes, meta, slots, from, n, r)
+    if (this.#txSlots !== slots) this.#openTx(slots)
+    native.txBatch(this.#txContext!, from, n)
     const lost = r[TX_FULL]! + r[TX_MALFORMED]! + r[TX_ERROR]!
     // How many failed is told, not which ones: the bytes of a partly failed batch are those of as many of its first frames.
     for (let i = from; i < from + n - lost; i++)
@@ -119,6 +114,25 @@ export class FdPort implements Port {
     countDrop(this.#stats, this.#no, DROP_TX_MALFORMED, r[TX_MALFORMED])
     countDrop(this.#stats, this.#no, DROP_TX_ERROR, r[TX_ERROR])
     if (r[TX_ERROR] !== 0 && isFatal(r[TX_ERRNO]!)) this.dead = true
+  }
+
+  #openRx(pool: SlotPool, no: number, out: Int32Array): void {
+    const { bytes, meta, tunnels } = this.#arena
+    this.#rxContext = native.rxOpen(
+      ...([this.fd, this.#kind, this.#vnetHdr, no, bytes, meta] as const),
+      ...([pool.smallStack, pool.bigStack, out, this.#rxResult, tunnels] as const),
+    )
+    this.#rxOut = out
+    this.#rxPool = pool
+  }
+
+  #openTx(slots: Int32Array): void {
+    const { bytes, meta } = this.#arena
+    this.#txContext = native.txOpen(
+      ...([this.fd, this.#kind, this.#vnetHdr, this.#offloads] as const),
+      ...([bytes, meta, slots, this.#txResult] as const),
+    )
+    this.#txSlots = slots
   }
 }
 

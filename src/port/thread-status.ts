@@ -1,7 +1,7 @@
 /** What main and a worker tell each other without a message. */
 
 /** Indices in a worker's shared status words (Int32Array). */
-/** Raised every round, and more often in long ones; at least ten times a second while the worker lives. */
+/** Raised every round, and more often in long ones. */
 export const STATUS_BEAT = 0
 /** Main asks the worker to end. */
 export const STATUS_STOP = 1
@@ -9,6 +9,8 @@ export const STATUS_STOP = 1
 export const STATUS_HANG = 2
 /** Always 0: the worker waits on it for a moment when it can do nothing. */
 export const STATUS_PAUSE = 3
+/** 1 while the worker waits for its descriptors, so that its beat stands still: in a wait nothing hangs. */
+export const STATUS_ASLEEP = 4
 export const STATUS_WORDS = 16
 
 export const createStatus = (): Int32Array => new Int32Array(new SharedArrayBuffer(STATUS_WORDS * 4))

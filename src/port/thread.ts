@@ -5,7 +5,7 @@
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { native } from '../native/binding.ts'
 import type { Poller } from './poller.ts'
-import { STATUS_BEAT, STATUS_HANG, STATUS_PAUSE, STATUS_STOP } from './thread-status.ts'
+import { STATUS_ASLEEP, STATUS_BEAT, STATUS_HANG, STATUS_PAUSE, STATUS_STOP } from './thread-status.ts'
 
 /** What a tier is to the loop. */
 export interface LoopTier {
@@ -20,7 +20,7 @@ export interface LoopTier {
   control(message: unknown): void
 }
 
-const MAX_WAIT_MS = 100
+const MAX_WAIT_MS = 1000
 /** Rounds between looks at the message port when no wake-up asks for one. */
 const CONTROL_EVERY = 256
 
@@ -34,17 +34,20 @@ export const runLoop = (
   let busy = false
   let rounds = 0
   while (Atomics.load(status, STATUS_STOP) === 0) {
-    Atomics.add(status, STATUS_BEAT, 1)
+    status[STATUS_BEAT] = status[STATUS_BEAT]! + 1
     while (Atomics.load(status, STATUS_HANG) !== 0);
     const idle = !busy
     const asleep = idle && tier.sleep()
+    if (asleep) Atomics.store(status, STATUS_ASLEEP, 1)
     const n = poller.wait(asleep ? Math.min(MAX_WAIT_MS, Math.ceil(tier.patience())) : 0)
-    if (asleep) tier.awake()
+    if (asleep) Atomics.store(status, STATUS_ASLEEP, 0)
     if (poller.woken) native.eventfdDrain(eventfd)
     if (poller.woken || ++rounds % CONTROL_EVERY === 0 || n === 0) {
       for (let m = receiveMessageOnPort(port); m !== undefined; m = receiveMessageOnPort(port)) tier.control(m.message)
     }
-    busy = tier.round(Math.floor(performance.timeOrigin + performance.now()), poller.ready, n)
+    busy = tier.round(poller.now, poller.ready, n)
+    // After the round, which has a frame to send; until then others signal in vain at worst.
+    if (asleep) tier.awake()
     // Something can be done only after others have given slots back: ports to be read, or what made the tier refuse to sleep.
     if (!busy && (n > 0 || (idle && !asleep))) Atomics.wait(status, STATUS_PAUSE, 0, 1)
   }

@@ -63,51 +63,46 @@ const pop = (m, tag) => {
   shiftFacts(m, -4)
 }
 
-const pass = (from, to) => {
-  const n = native.rxBatch(
-    from.fd,
-    from.kind,
-    from.vnetHdr,
-    1,
-    bytes,
-    meta,
-    smallStack,
-    smallFree,
-    bigStack,
-    bigFree,
-    out,
-    64,
-    rx,
-    tunnels,
-  )
+const readers = sides.map((side) =>
+  native.rxOpen(side.fd, side.kind, side.vnetHdr, 1, bytes, meta, smallStack, bigStack, out, rx, tunnels),
+)
+const writers = sides.map((side) =>
+  native.txOpen(side.fd, side.kind, side.vnetHdr, side.offloads, bytes, meta, out, tx),
+)
+const waiter = native.epollOpen(epoll, tokens, events, new Float64Array(1))
+
+const pass = (i) => {
+  const from = sides[i]
+  const to = sides[1 - i]
+  const n = native.rxBatch(readers[i], smallFree, bigFree, 64)
   smallFree -= rx[0]
   bigFree -= rx[1]
   state[S.RX] += n
   state[S.RX_DROPS] += rx[2] + rx[3] + rx[6]
   if (rx[5] !== 0) state[S.RX_ERRNO] = rx[5]
   note(n)
-  for (let i = 0; i < n; i++) {
-    if (from.tag) pop(out[i] * K.META_WORDS, from.tag)
-    if (to.tag) push(out[i] * K.META_WORDS, to.tag)
+  for (let k = 0; k < n; k++) {
+    if (from.tag) pop(out[k] * K.META_WORDS, from.tag)
+    if (to.tag) push(out[k] * K.META_WORDS, to.tag)
   }
-  native.txBatch(to.fd, to.kind, to.vnetHdr, to.offloads, bytes, meta, out, 0, n, tx)
+  native.txBatch(writers[1 - i], 0, n)
   state[S.WRITES] += tx[0]
   state[S.FULL] += tx[1]
   state[S.MALFORMED] += tx[2]
   state[S.ERROR] += tx[3]
   if (tx[3] > 0) state[S.ERRNO] = tx[4]
-  for (let i = 0; i < n; i++) {
-    if (meta[out[i] * K.META_WORDS + K.M_SIZE] === K.SMALL_SIZE) smallStack[smallFree++] = out[i]
-    else bigStack[bigFree++] = out[i]
+  for (let k = 0; k < n; k++) {
+    if (meta[out[k] * K.META_WORDS + K.M_SIZE] === K.SMALL_SIZE) smallStack[smallFree++] = out[k]
+    else bigStack[bigFree++] = out[k]
   }
 }
 
 parentPort.postMessage('ready')
 while (Atomics.load(state, S.STOP) === 0) {
-  const n = native.epollWait(epoll, tokens, events, 200)
+  const n = native.epollWait(waiter, 200)
   for (let i = 0; i < n; i++) {
     if (tokens[i] === WAKE) native.eventfdDrain(wake)
-    else pass(sides[tokens[i]], sides[1 - tokens[i]])
+    else pass(tokens[i])
   }
   if (state[S.RX_ERRNO] !== 0) break
 }

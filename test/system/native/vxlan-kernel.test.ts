@@ -58,7 +58,10 @@ s.sendto(bytes((i * 7) & 255 for i in range(25000)), got[0][1])
 const send = (bench: Bench, side: Side, slot: number): number => {
   const result = new Int32Array(TX_RESULT_WORDS)
   const { bytes, meta } = bench.arena
-  native.txBatch(side.fd, side.kind, side.vnetHdr, side.offloads, bytes, meta, Int32Array.of(slot), 0, 1, result)
+  const context = native.txOpen(
+    ...([side.fd, side.kind, side.vnetHdr, side.offloads, bytes, meta, Int32Array.of(slot), result] as const),
+  )
+  native.txBatch(context, 0, 1)
   expect([...result].slice(1, 5)).toEqual([0, 0, 0, 0])
   bench.pool.give(slot)
   return result[TX_WRITES]!
@@ -70,15 +73,16 @@ const receive = async (bench: Bench, side: Side, peer: readonly number[], echo: 
   const { pool } = bench
   const out = new Int32Array(16 + RX_SPARE)
   const result = new Int32Array(RX_RESULT_WORDS)
+  const context = native.rxOpen(
+    ...([side.fd, side.kind, side.vnetHdr, 1, bytes, meta, pool.smallStack] as const),
+    ...([pool.bigStack, out, result, bench.arena.tunnels] as const),
+  )
   const got: number[] = []
   let supers = 0
   await expect
     .poll(
       () => {
-        const n = native.rxBatch(
-          ...([side.fd, side.kind, side.vnetHdr, 1, bytes, meta, pool.smallStack, pool.smallFree] as const),
-          ...([pool.bigStack, pool.bigFree, out, 16, result, bench.arena.tunnels] as const),
-        )
+        const n = native.rxBatch(context, pool.smallFree, pool.bigFree, 16)
         pool.smallFree -= result[RX_SMALL_USED]!
         pool.bigFree -= result[RX_BIG_USED]!
         for (const slot of out.subarray(0, n)) {

@@ -52,29 +52,27 @@ const none = new Int32Array(1)
 const empty = new Int32Array(0)
 const room = new Int32Array(1 + RX_SPARE)
 
+const reader = (small: Int32Array): unknown => native.rxOpen(0, 0, 0, 0, bytes, meta, small, slots, room, rx, none)
+const writer = (part: Int32Array): unknown => native.txOpen(0, 0, 0, 0, bytes, meta, part, tx)
+const waiter = (ep: number): unknown => native.epollOpen(ep, slots, slots, new Float64Array(1))
+
 const OUT_OF_BOUNDS: [string, keyof Native, unknown[], RegExp][] = [
-  ['a header of no known size', 'txBatch', [0, 0, 11, 0, bytes, meta, slots, 0, 1, tx], /vnetHdr: 0, 10, 12 or 24/],
-  ['a negative start', 'txBatch', [0, 0, 0, 0, bytes, meta, slots, -1, 1, tx], /from, n/],
-  ['more slots than there are', 'txBatch', [0, 0, 0, 0, bytes, meta, slots, 4, 5, tx], /from, n/],
-  ['sums beyond 2^31', 'txBatch', [0, 0, 0, 0, bytes, meta, slots, 0x7fffffff, 0x7fffffff, tx], /from, n/],
-  ['a slot that is not', 'txBatch', [0, 0, 0, 0, bytes, meta, Int32Array.of(5), 0, 1, tx], /slot 5: 0 to 5 exclusive/],
-  ['a negative slot', 'txBatch', [0, 0, 0, 0, bytes, meta, Int32Array.of(-1), 0, 1, tx], /slot -1/],
-  ['a short result', 'txBatch', [0, 0, 0, 0, bytes, meta, slots, 0, 1, tx.subarray(1)], /at least 8 elements/],
-  [
-    'a short result',
-    'rxBatch',
-    [0, 0, 0, 0, bytes, meta, slots, 0, slots, 0, slots, 0, rx.subarray(1), none],
-    /at least 8/,
-  ],
-  ['a short stack', 'rxBatch', [0, 0, 0, 0, bytes, meta, slots, 9, slots, 0, slots, 0, rx, none], /at least 9/],
-  ['a short output', 'rxBatch', [0, 0, 0, 0, bytes, meta, slots, 1, slots, 0, slots, 9, rx, none], /at least 137/],
-  ['no list of tunnels', 'rxBatch', [0, 0, 0, 0, bytes, meta, slots, 0, slots, 0, slots, 0, rx, empty], /at least 1/],
-  [
-    'a slot that is not',
-    'rxBatch',
-    [0, 0, 0, 0, bytes, meta, Int32Array.of(7), 1, slots, 0, room, 1, rx, none],
-    /outside/,
-  ],
+  ['a header of no known size', 'txOpen', [0, 0, 11, 0, bytes, meta, slots, tx], /vnetHdr: 0, 10, 12 or 24/],
+  ['a short result', 'txOpen', [0, 0, 0, 0, bytes, meta, slots, tx.subarray(1)], /at least 8 elements/],
+  ['a negative start', 'txBatch', [writer(slots), -1, 1], /from, n/],
+  ['more slots than there are', 'txBatch', [writer(slots), 4, 5], /from, n/],
+  ['sums beyond 2^31', 'txBatch', [writer(slots), 0x7fffffff, 0x7fffffff], /from, n/],
+  ['a slot that is not', 'txBatch', [writer(Int32Array.of(5)), 0, 1], /slot 5: 0 to 5 exclusive/],
+  ['a negative slot', 'txBatch', [writer(Int32Array.of(-1)), 0, 1], /slot -1/],
+  ['a header of no known size', 'rxOpen', [0, 0, 25, 0, bytes, meta, slots, slots, room, rx, none], /vnetHdr: 0 to 24/],
+  ['a short result', 'rxOpen', [0, 0, 0, 0, bytes, meta, slots, slots, room, rx.subarray(1), none], /at least 8/],
+  ['a short output', 'rxOpen', [0, 0, 0, 0, bytes, meta, slots, slots, slots, rx, none], /at least 128/],
+  ['no list of tunnels', 'rxOpen', [0, 0, 0, 0, bytes, meta, slots, slots, room, rx, empty], /at least 1/],
+  ['a short stack', 'rxBatch', [reader(slots), 9, 0, 1], /as many as the stacks hold/],
+  ['fewer slots than none', 'rxBatch', [reader(slots), 0, -1, 1], /as many as the stacks hold/],
+  ['more frames than places', 'rxBatch', [reader(slots), 0, 0, 2], /max: at most 1 /],
+  ['a slot that is not', 'rxBatch', [reader(Int32Array.of(7)), 1, 0, 1], /outside/],
+  ['no room for events', 'epollOpen', [0, empty, slots, new Float64Array(1)], /at least 1/],
   ['a range past the end', 'checksum', [new Uint8Array(4), 2, 3, 0], /part of bytes/],
   ['a negative offset', 'checksum', [new Uint8Array(4), -1, 2, 0], /part of bytes/],
   ['a slot that is not', 'segment', [bytes, meta, 5, new Uint8Array(9), slots], /slot 5/],
@@ -89,9 +87,18 @@ it.each(OUT_OF_BOUNDS)('%s is a RangeError of %s', (_, name, args, message) => {
   expect(() => call(name, ...args)).toThrow(message)
 })
 
+it.each([
+  ['txBatch', 'rx'],
+  ['rxBatch', 'epoll'],
+  ['epollWait', 'tx'],
+] as const)('%s does not take a context of %s', (name, other) => {
+  const contexts = { rx: reader(slots), tx: writer(slots), epoll: waiter(0) }
+  expect(() => call(name, contexts[other], 0, 0, 0)).toThrow(/argument 0: a context of .*Open expected/)
+})
+
 it('results are left alone by a refused call', () => {
   tx.fill(7)
-  expect(() => call('txBatch', 0, 0, 11, 0, bytes, meta, slots, 0, 1, tx)).toThrow(RangeError)
+  expect(() => call('txBatch', writer(slots), 7, 2)).toThrow(RangeError)
   expect([...tx]).toEqual(new Array(8).fill(7))
 })
 
@@ -100,7 +107,7 @@ const FAILING: [keyof Native, unknown[], string, number, RegExp][] = [
   ['setCarrier', [-1, true], 'EBADF', 9, /TUNSETCARRIER/],
   ['epollAdd', [-1, -1, 0], 'EBADF', 9, /epoll_ctl/],
   ['epollDel', [-1, -1], 'EBADF', 9, /epoll_ctl/],
-  ['epollWait', [-1, slots, slots, 0], 'EBADF', 9, /epoll_wait/],
+  ['epollWait', [waiter(-1), 0], 'EBADF', 9, /epoll_wait/],
   ['eventfdSignal', [-1], 'EBADF', 9, /eventfd/],
   ['eventfdDrain', [-1], 'EBADF', 9, /eventfd/],
   ['netlinkSend', [-1, new Uint8Array(16)], 'EBADF', 9, /AF_NETLINK/],

@@ -14,6 +14,7 @@ import {
   TX_MALFORMED,
   TX_RESULT_WORDS,
   TX_WRITES,
+  type TxContext,
 } from '../../../src/native/binding.ts'
 import { GSO_ECN, M_HDR_LEN, M_LEN, META_WORDS } from '../../../src/packet/slot.ts'
 import { arena, get, NO_FACTS, put } from './slot.ts'
@@ -43,19 +44,14 @@ interface Device {
 
 const result = new Int32Array(TX_RESULT_WORDS)
 
-const transmit = (fd: number, device: Device, slots: readonly number[]): void =>
-  native.txBatch(
-    fd,
-    KIND_TAP,
-    device.vnetHdr,
-    device.offloads,
-    arena.bytes,
-    arena.meta,
-    Int32Array.from(slots),
-    0,
-    slots.length,
-    result,
+const open = (fd: number, device: Device, slots: ArrayLike<number>): TxContext =>
+  native.txOpen(
+    ...([fd, KIND_TAP, device.vnetHdr, device.offloads] as const),
+    ...([arena.bytes, arena.meta, Int32Array.from(slots), result] as const),
   )
+
+const transmit = (fd: number, device: Device, slots: readonly number[]): void =>
+  native.txBatch(open(fd, device, slots), 0, slots.length)
 
 /** All bytes that the slots make on the device, one write behind the other. */
 const written = (device: Device, ...slots: readonly number[]): number[] => {
@@ -214,7 +210,7 @@ describe('counts', () => {
     const path = join(folder, 'part')
     const fd = openSync(path, 'w')
     const slots = Int32Array.of(-5, put(1, fine), put(2, fine.slice(1)), 99999)
-    native.txBatch(fd, KIND_TAP, 0, 0, arena.bytes, arena.meta, slots, 1, 2, result)
+    native.txBatch(open(fd, { vnetHdr: 0, offloads: 0 }, slots), 1, 2)
     closeSync(fd)
     expect(readFileSync(path)).toHaveLength(60 + 59)
   })
