@@ -19,7 +19,7 @@ import { Intake, type IntakeHost } from '../port/intake.ts'
 import { LOST_DROPS } from '../port/lost.ts'
 import { Outputs } from '../port/outputs.ts'
 import { countDrop } from '../port/stats.ts'
-import { RX_ROOM } from '../port/thread-status.ts'
+import { DOZE_PORTS, RX_ROOM } from '../port/thread-status.ts'
 import { CommandReader } from './commands.ts'
 import type { DatapathControl, DatapathEvent, PortOpen } from './control.ts'
 import { HeldFrames } from './held-frames.ts'
@@ -197,6 +197,15 @@ export class Datapath implements ExecuteSink, LinkHandler {
     this.#commands.ring.awake()
     const links = this.#links.all
     for (let i = 0; i < links.length; i++) links[i]!.awake()
+  }
+
+  doze(now: number): boolean {
+    this.#now = now
+    const { polled } = this.#intake
+    let busy = false
+    for (let i = 0; i < polled.length && i < DOZE_PORTS; i++) if (this.#receive(polled[i]!)) busy = true
+    if (busy) this.#outputs.flush()
+    return busy
   }
 
   /** Milliseconds until a round is due although nothing comes. */

@@ -28,6 +28,7 @@ runLoop(
     },
     sleep: () => datapath.sleep(),
     awake: () => datapath.awake(),
+    doze: (now) => datapath.doze(now),
     patience: () => Math.min(datapath.patience, poller.patience),
     control: (message) => datapath.control(message as DatapathControl),
   },

@@ -18,7 +18,7 @@ import { Intake, type IntakeHost } from '../port/intake.ts'
 import { LOST_DROPS } from '../port/lost.ts'
 import { Outputs } from '../port/outputs.ts'
 import { countDrop, wireBytes, wireLargest, wirePackets } from '../port/stats.ts'
-import { RX_ROOM, STATUS_BEAT } from '../port/thread-status.ts'
+import { DOZE_PORTS, RX_ROOM, STATUS_BEAT } from '../port/thread-status.ts'
 import { Arming } from './arming.ts'
 import { Behind } from './behind.ts'
 import type { EswitchControl, EswitchEvent, EswitchPortOpen } from './control.ts'
@@ -163,6 +163,16 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
 
   control(message: EswitchControl): void {
     this.#control.handle(message)
+  }
+
+  doze(now: number): boolean {
+    this.#now = now
+    const { polled } = this.#intake
+    let busy = false
+    for (let i = 0; i < polled.length && i < DOZE_PORTS; i++) if (this.#receive(polled[i]!)) busy = true
+    this.#rules.find(this.#key)
+    if (busy) this.#outputs.flush()
+    return busy
   }
 
   /** Frames that wait for their rules. */

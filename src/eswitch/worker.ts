@@ -24,6 +24,7 @@ runLoop(
     },
     sleep: () => core.sleep(),
     awake: () => core.awake(),
+    doze: (now) => core.doze(now),
     patience: () => Math.min(core.patience, poller.patience),
     control: (message) => core.control(message as EswitchControl),
   },

@@ -17,5 +17,7 @@ export const createStatus = (): Int32Array => new Int32Array(new SharedArrayBuff
 
 /** Frames read from one source in one round. */
 export const BATCH = 64
+/** Ports that a dozing thread reads. */
+export const DOZE_PORTS = 8
 /** Places for what one read gives: see RX_SPARE in native/binding.ts. */
 export const RX_ROOM = BATCH + 128
