@@ -25,7 +25,7 @@ constexpr size_t kBigRoom = BIG_SIZE - HEADROOM;
 constexpr size_t kEthernet = 14;
 constexpr int kMaxHeader = 24;
 // Reads for each place in `out`: super-frames of that many packets, on average, fill a batch.
-constexpr int32_t kReadsPerFrame = 4;
+constexpr int32_t kReadsPerFrame = 2;
 // A batch of super-frames ends here, so that they are written while they are still in the second-level cache: 7 % of TCP over two TAPs.
 constexpr size_t kMostBytes = 256 * 1024;
 static_assert(RX_SPARE >= Unpacker::kMostUnits);

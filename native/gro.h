@@ -38,7 +38,7 @@ struct GroHeaders {
 class Gro {
  public:
   // Super-frames that can be open at a time, and the most packets of UDP in one (the kernel's UDP_MAX_SEGMENTS was 64 for long).
-  static constexpr size_t kGroups = 64;
+  static constexpr size_t kGroups = 256;
   static constexpr size_t kMostUdp = 64;
   static constexpr int kNone = -1;
 
@@ -79,7 +79,7 @@ class Gro {
     int tag;
     bool outer_csum;
   };
-  static constexpr size_t kBuckets = 256;
+  static constexpr size_t kBuckets = 1024;
   static constexpr size_t kProbes = 4;
 
   bool mergeable(const uint8_t* frame, const VnetFacts& facts);

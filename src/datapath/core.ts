@@ -19,7 +19,7 @@ import { Intake, type IntakeHost } from '../port/intake.ts'
 import { LOST_DROPS } from '../port/lost.ts'
 import { Outputs } from '../port/outputs.ts'
 import { countDrop } from '../port/stats.ts'
-import { DOZE_PORTS, RX_ROOM } from '../port/thread-status.ts'
+import { BATCH, DOZE_PORTS, RX_ROOM } from '../port/thread-status.ts'
 import { CommandReader } from './commands.ts'
 import type { DatapathControl, DatapathEvent, PortOpen } from './control.ts'
 import { HeldFrames } from './held-frames.ts'
@@ -239,7 +239,8 @@ export class Datapath implements ExecuteSink, LinkHandler {
     if (port === undefined) return false
     const room = this.#pace.room()
     if (room === 0) return this.#pace.pause(no)
-    const n = port.rx(this.pool, no, this.#batch, room)
+    // When main holds most slots, a batch leaves the others some.
+    const n = port.rx(this.pool, no, this.#batch, Math.min(room, Math.max(BATCH, this.pool.smallFree >> 1)))
     if (this.#outputs.isDown(no)) for (let i = 0; i < n; i++) this.#slots.drop(this.#batch[i]!, PORT_DOWN)
     else for (let i = 0; i < n; i++) this.#arrive(this.#batch[i]!, no)
     if (n > 0) return true

@@ -3,7 +3,7 @@
  * room (link.ts), neither own ports are read nor frames handled that came up: they wait where they are. Frames that leave by several ports of one eswitch, and answers
  * of tier 1, can still find no room; those are dropped and counted.
  */
-import { BATCH } from '../port/thread-status.ts'
+import { RX_BATCH } from '../port/thread-status.ts'
 import type { EswitchLink } from './link.ts'
 
 /** What it does to own ports: Intake has it. */
@@ -24,9 +24,9 @@ export class Pace {
     this.#ports = ports
   }
 
-  /** Frames that can be taken now, at most BATCH. */
+  /** Frames that can be taken now, at most RX_BATCH. */
   readonly room = (): number => {
-    let n = BATCH
+    let n = RX_BATCH
     for (let i = 0; i < this.#links.length; i++) n = Math.min(n, this.#links[i]!.room(this.now))
     return n
   }

@@ -4,7 +4,7 @@
 import { MAX_PORTS } from '../port/contract.ts'
 import type { Intake } from '../port/intake.ts'
 import { STALL_MS } from '../port/link.ts'
-import { BATCH } from '../port/thread-status.ts'
+import { BATCH, RX_BATCH } from '../port/thread-status.ts'
 import type { EswitchPortOpen } from './control.ts'
 import type { Uplink } from './uplink.ts'
 
@@ -29,7 +29,7 @@ export class Stalls {
     const room = this.#uplink.room(no)
     if (room > 0) {
       this.#since[no] = 0
-      return Math.min(room, BATCH)
+      return Math.min(room, RX_BATCH)
     }
     const since = this.#since[no]!
     return since > 0 && this.now - since >= STALL_MS ? BATCH : 0

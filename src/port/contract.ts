@@ -12,7 +12,7 @@ export interface Port {
   /** For epoll; -1 when there is none (memory ports are polled). */
   readonly fd: number
   /**
-   * Reads about `max` frames into slots of `pool`, at most RX_ROOM - BATCH more; writes their indices to `out`, which has RX_ROOM places; returns how many. Frames are stamped with `no`. Receive drops are
+   * Reads about `max` frames into slots of `pool`, at most RX_ROOM - RX_BATCH more; writes their indices to `out`, which has RX_ROOM places; returns how many. Frames are stamped with `no`. Receive drops are
    * counted in `counters` by the port itself.
    */
   rx(pool: SlotPool, no: number, out: Int32Array, max: number): number

@@ -15,9 +15,11 @@ export const STATUS_WORDS = 16
 
 export const createStatus = (): Int32Array => new Int32Array(new SharedArrayBuffer(STATUS_WORDS * 4))
 
-/** Frames read from one source in one round. */
+/** Records taken from a ring in one round. */
 export const BATCH = 64
 /** Ports that a dozing thread reads. */
 export const DOZE_PORTS = 8
+/** Frames, super-frames for one, read from a port in one round: so many flows may take turns there and still have their packets merged (native/gro.h). */
+export const RX_BATCH = 256
 /** Places for what one read gives: see RX_SPARE in native/binding.ts. */
-export const RX_ROOM = BATCH + 128
+export const RX_ROOM = RX_BATCH + 128
