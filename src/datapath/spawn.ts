@@ -1,7 +1,7 @@
 /** Starts the datapath's worker. Main thread. */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { native } from '../native/binding.ts'
-import { createArena } from '../packet/slot.ts'
+import { createArena, mostBig } from '../packet/slot.ts'
 import { STATUS_STOP } from '../port/thread-status.ts'
 import { workerFile } from '../port/worker-file.ts'
 import { DatapathClient } from './client.ts'
@@ -20,7 +20,7 @@ export interface DatapathWorkerData {
 export interface DatapathOptions {
   /** Eswitches that memory is set aside for. Default 8. */
   readonly eswitches?: number
-  /** Slots of each thread, by class. Default 2048 small and 256 big ones. Untouched slots cost no memory. */
+  /** Slots of each thread, by class. Default 2048 small and 1024 big ones, fewer where many eswitches must share 2 GiB. Untouched slots cost no memory. */
   readonly small?: number
   readonly big?: number
   /** Highest flow limit that can be set. Default 200,000. */
@@ -42,7 +42,8 @@ export interface RunningDatapath {
 export const startDatapath = async (options: DatapathOptions = {}): Promise<RunningDatapath> => {
   const file = workerFile(import.meta.url, 'worker')
   const owners = OWNER_FIRST_ESWITCH + (options.eswitches ?? 8)
-  const arena = createArena(owners, options.small ?? 2048, options.big ?? 256)
+  const small = options.small ?? 2048
+  const arena = createArena(owners, small, options.big ?? Math.min(1024, mostBig(owners, small)))
   const shared = createDatapathShared(arena, options.flows ?? 200_000)
   const eventfd = native.eventfd()
   const epoll = native.epollCreate()

@@ -87,13 +87,19 @@ export interface Arena {
   readonly big: number
 }
 
+const MOST_BYTES = 0x7fffffff
+
+/** Big slots that each of `owners` partitions can have beside `small` small ones. */
+export const mostBig = (owners: number, small: number): number =>
+  Math.floor((MOST_BYTES / owners - small * SMALL_SIZE) / BIG_SIZE)
+
 /**
  * Allocates an arena with `owners` partitions of `small` + `big` slots each. Pages are touched only when used, so spare
  * partitions cost address space, not memory.
  */
 export const createArena = (owners: number, small: number, big: number): Arena => {
   const per = small * SMALL_SIZE + big * BIG_SIZE
-  if (owners * per > 0x7fffffff) throw new RangeError(`arena of ${owners * per} bytes: at most 2 GiB expected`)
+  if (owners * per > MOST_BYTES) throw new RangeError(`arena of ${owners * per} bytes: at most 2 GiB expected`)
   const bytes = new Uint8Array(new SharedArrayBuffer(owners * per))
   const meta = new Int32Array(new SharedArrayBuffer(owners * (small + big) * META_WORDS * 4))
   for (let owner = 0, slot = 0, base = 0; owner < owners; owner++) {
