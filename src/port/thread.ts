@@ -4,6 +4,7 @@
  */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { native } from '../native/binding.ts'
+import { Doze } from './doze.ts'
 import type { Poller } from './poller.ts'
 import { STATUS_ASLEEP, STATUS_BEAT, STATUS_HANG, STATUS_PAUSE, STATUS_STOP } from './thread-status.ts'
 
@@ -14,7 +15,7 @@ export interface LoopTier {
   /** Announces to all producers that the thread is about to wait. False when something has come meanwhile, or must be looked at again soon. */
   sleep(): boolean
   awake(): void
-  /** Goes through the motions of a frame that comes in, and takes those that have. True if there was one. */
+  /** Goes through the motions of a frame that comes in (doze.ts), and takes those that have. True if there was one. */
   doze(now: number): boolean
   /** Milliseconds until a round is due although nothing comes. */
   patience(): number
@@ -23,11 +24,6 @@ export interface LoopTier {
 }
 
 const MAX_WAIT_MS = 1000
-/**
- * For so long after its last work a worker dozes: it wakes every millisecond and does all that it would do for a frame, so that caches and address translation keep what
- * the next one needs. Where frames come some milliseconds apart that takes a third off their round trip; it costs a percent or two of a core while it lasts.
- */
-const DOZE_MS = 50
 /** Rounds between looks at the message port when no wake-up asks for one. */
 const CONTROL_EVERY = 256
 
@@ -40,14 +36,14 @@ export const runLoop = (
 ): void => {
   let busy = false
   let rounds = 0
-  let workedAt = 0
+  const doze = new Doze()
   while (Atomics.load(status, STATUS_STOP) === 0) {
     status[STATUS_BEAT] = status[STATUS_BEAT]! + 1
     while (Atomics.load(status, STATUS_HANG) !== 0);
     const idle = !busy
     const asleep = idle && tier.sleep()
     if (asleep) Atomics.store(status, STATUS_ASLEEP, 1)
-    const dozes = asleep && poller.now - workedAt < DOZE_MS
+    const dozes = asleep && doze.wanted(poller.now)
     const n = poller.wait(dozes ? 1 : asleep ? Math.min(MAX_WAIT_MS, Math.ceil(tier.patience())) : 0)
     if (asleep) Atomics.store(status, STATUS_ASLEEP, 0)
     if (poller.woken) native.eventfdDrain(eventfd)
@@ -56,7 +52,7 @@ export const runLoop = (
     }
     busy = tier.round(poller.now, poller.ready, n)
     if (dozes && n === 0 && !busy) busy = tier.doze(poller.now)
-    if (busy) workedAt = poller.now
+    if (busy) doze.worked(poller.now)
     // After the round, which has a frame to send; until then others signal in vain at worst.
     if (asleep) tier.awake()
     // Something can be done only after others have given slots back: ports to be read, or what made the tier refuse to sleep.
