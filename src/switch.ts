@@ -62,7 +62,7 @@ const namespaceText = (netns: string | undefined): string =>
   netns === undefined ? "the switch's own namespace" : `namespace ${netns}`
 
 /** Eswitches' heartbeats and the averages of counters are looked at so often. */
-const TICK_MS = 250
+const TICK_MS = 400
 /** The flow limit that a reload may raise to, unless the file asked for more at the start. */
 const DEFAULT_FLOWS = 200_000
 /** Eswitches that reloads may come to, unless the file has more at the start. */

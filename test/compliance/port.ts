@@ -25,6 +25,7 @@ import {
   PS_TX_PACKETS,
 } from '../../src/port/contract.ts'
 import { dropIndex } from '../../src/port/drop.ts'
+import { RX_ROOM } from '../../src/port/thread-status.ts'
 import { numbered } from '../pipeline/tiers/frames.ts'
 
 export const NO = 5
@@ -40,7 +41,8 @@ export interface PortSubject {
 }
 
 /** Frames told apart from what a kernel sends by itself. */
-const frameOf = (n: number): Uint8Array => numbered(0, n, { payload: [...Array<number>(60).fill(7), 0, 0, 0, n] })
+/** Each of a flow of its own, or a receiver may merge them. */
+const frameOf = (n: number): Uint8Array => numbered(n, n)
 
 export const portCompliance = (
   name: string,
@@ -51,7 +53,7 @@ export const portCompliance = (
     let arena: Arena
     let pool: SlotPool
     let stats: Float64Array
-    const out = new Int32Array(128)
+    const out = new Int32Array(RX_ROOM)
     const stat = (at: number): number => stats[NO * PORT_STAT_WORDS + at]!
 
     beforeEach(async () => {

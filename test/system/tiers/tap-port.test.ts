@@ -4,6 +4,7 @@ import { createArena, M_LEN, M_OFF, META_WORDS, SlotPool } from '../../../src/pa
 import { PacketPort } from '../../../src/port/afpacket.ts'
 import { createPortStats } from '../../../src/port/contract.ts'
 import { TapPort } from '../../../src/port/tap.ts'
+import { RX_ROOM } from '../../../src/port/thread-status.ts'
 import { NO, portCompliance } from '../../compliance/port.ts'
 import { Testbed } from '../kit/testbed.ts'
 import { until } from './world.ts'
@@ -25,7 +26,7 @@ for (const offloads of ['best', 'none'] as const)
       far,
       createPortStats(),
     )
-    const slots = new Int32Array(64)
+    const slots = new Int32Array(RX_ROOM)
     return {
       port: new TapPort('t0', NO, tap, arena, stats),
       send: async (frame) => {
