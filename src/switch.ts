@@ -26,6 +26,7 @@ import { OffloadModule } from './offload/module.ts'
 import { Ofproto } from './ofproto/ofproto.ts'
 import { TunnelMtu } from './ofproto/tunnel-mtu.ts'
 import { Udpif } from './ofproto/udpif.ts'
+import { addressesUsable } from './switch/addresses.ts'
 import { BridgeSet, type Outcome } from './switch/bridges.ts'
 import { DropTotals, registerCoverage } from './switch/coverage.ts'
 import { Namespaces, namespaceExists } from './switch/namespaces.ts'
@@ -164,6 +165,11 @@ export class Switch {
       for (const { client } of this.#eswitches.values()) client.check()
       this.#coverage.run()
     }, TICK_MS)
+  }
+
+  /** Resolves when the internal ports' addresses are usable, as far as they become so. */
+  addressesUsable(): Promise<void> {
+    return addressesUsable(this.#ports.all(), this.#log)
   }
 
   async stop(): Promise<void> {
