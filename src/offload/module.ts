@@ -54,7 +54,7 @@ export interface FlowVerdict {
   readonly verdict: Verdict
 }
 
-const DEFAULT_EVENTS = 256
+const DEFAULT_EVENTS = 1024
 
 const spaceKey = (carrier: Carrier): string => retryKey('table-space', carrier.eswitch.name)
 
