@@ -98,7 +98,11 @@ export class Switch {
     this.#datapath = datapath
     const { client } = datapath
     client.onWarning((text) => this.#log.warnLimited('datapath', { text }))
-    this.#offload = new OffloadModule(client, { clock, scheduler: eventLoopScheduler })
+    this.#offload = new OffloadModule(client, {
+      clock,
+      scheduler: eventLoopScheduler,
+      onError: (error) => this.#log.warnLimited('offload: work on flows failed', { error: errorText(error) }),
+    })
     this.#ofproto = new Ofproto(clock)
     this.#udpif = new Udpif({ ofproto: this.#ofproto, dpif: this.#offload, clock, log: options.log })
     this.#namespaces = new Namespaces(
