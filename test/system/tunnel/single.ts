@@ -4,7 +4,7 @@
  */
 import { Daemon } from '../kit/daemon.ts'
 import { type Guest, Testbed } from '../kit/testbed.ts'
-import { ipBatch, kernelVtep } from '../kit/underlay.ts'
+import { ipBatch, type KernelVtep, kernelVtep } from '../kit/underlay.ts'
 
 export const A = { ip: '10.1.0.1', ip6: 'fd01::1', mac: '02:00:00:00:73:01' }
 export const B = { ip: '10.1.0.2', ip6: 'fd01::2', mac: '02:00:00:00:73:02' }
@@ -19,6 +19,10 @@ export interface SingleOptions {
   readonly mtu?: number
   /** Further options of the tunnel port. */
   readonly tunnel?: Record<string, unknown>
+  /** Of the kernel's VXLAN device. */
+  readonly device?: Pick<KernelVtep, 'dstPort' | 'options'>
+  /** A port vxf of the guest's bridge whose rules set the endpoint; and those rules: ports are 1 vf0, 2 vx0, 3 vxf. */
+  readonly flows?: (local: string, remote: string) => readonly string[]
 }
 
 export interface Single {
@@ -30,7 +34,13 @@ export interface Single {
   readonly remote: string
 }
 
-export const startSingle = async ({ version = 4, mtu = 1600, tunnel = {} }: SingleOptions = {}): Promise<Single> => {
+export const startSingle = async ({
+  version = 4,
+  mtu = 1600,
+  tunnel = {},
+  device = {},
+  flows,
+}: SingleOptions = {}): Promise<Single> => {
   const bed = new Testbed()
   try {
     const guests = await bed.guests('hv1', 'peer', 'a', 'b')
@@ -60,14 +70,18 @@ export const startSingle = async ({ version = 4, mtu = 1600, tunnel = {} }: Sing
         },
         'br-int': {
           ports: {
-            vf0: {},
-            vx0: { type: 'vxlan', options: { local_ip: local, remote_ip: remote, key: VNI, ...tunnel } },
+            vf0: { ofport: 1 },
+            vx0: { type: 'vxlan', ofport: 2, options: { local_ip: local, remote_ip: remote, key: VNI, ...tunnel } },
+            ...(flows
+              ? { vxf: { type: 'vxlan', ofport: 3, options: { local_ip: local, remote_ip: 'flow', key: 'flow' } } }
+              : {}),
           },
+          ...(flows ? { flows: flows(local, remote) } : {}),
         },
       },
     })
     await guests.peer.address('p0', `${remote}/${length}`)
-    await kernelVtep(guests.peer, { vni: VNI, local: remote, remote: local, guest: guests.b, mac: B.mac })
+    await kernelVtep(guests.peer, { vni: VNI, local: remote, remote: local, guest: guests.b, mac: B.mac, ...device })
     for (const [guest, link, own, other] of [
       [guests.a, 'vf0', A, B],
       [guests.b, 'eth0', B, A],
