@@ -1,7 +1,7 @@
 """A stream of small numbered UDP packets at a fixed rate, both ways between two ends that each run this; counts what was lost on the way.
 
 Usage: paced.py OWN PEER PORT RATE [SECONDS]. Prints `running` when both ends hear each other, and after SECONDS, or on SIGTERM, one line of JSON:
-sent; received, lost, duplicates, reordered of the other end's packets; longest_ms, the longest time without one; gaps, the first ones lost: [number, how many, Unix time].
+sent, and elapsed, the seconds that it took; received, lost, duplicates, reordered of the other end's packets; longest_ms, the longest time without one; gaps, the first ones lost: [number, how many, Unix time].
 
 A packet is type (1 byte: hello, data, end, heard) and number (8 bytes). Both ends greet until they are greeted, so that no packet is sent before the other end listens; at
 the end each tells how many it has sent until that is heard.
@@ -117,6 +117,8 @@ while not stopping and (now := time.monotonic()) - start < seconds:
         sent += 1
     drain(start + (sent + 1) / rate - time.monotonic())
 
+elapsed = time.monotonic() - start
+
 limit = time.monotonic() + END_LIMIT
 while not (end_heard and expected is not None) and time.monotonic() < limit:
     send(END, sent)
@@ -126,4 +128,4 @@ until = time.monotonic() + 0.1
 while time.monotonic() < until:
     drain(until - time.monotonic())
 total = expected if expected is not None else next_number
-print(json.dumps({"sent": sent, "lost": total - len(seen), **count, "longest_ms": round(longest * 1000, 1), "gaps": gaps[:10], "ended": expected is not None}), flush=True)
+print(json.dumps({"sent": sent, "elapsed": round(elapsed, 3), "lost": total - len(seen), **count, "longest_ms": round(longest * 1000, 1), "gaps": gaps[:10], "ended": expected is not None}), flush=True)

@@ -76,7 +76,7 @@ stream_start() {
   local file=/run/tapswitch/lab-$lab-stream tries
   stream_end "$1" "$2" "$4" "${5:-5000}"
   stream_end "$3" "$4" "$2" "${5:-5000}"
-  printf '%s\n' "$1" "$3" >"$file"
+  printf '%s\n' "${5:-5000}" "$1" "$3" >"$file"
   ledger_note file "$file"
   for ((tries = 0; tries < 500; tries++)); do
     [ "$(cat "$file-$1" "$file-$3")" != $'running\nrunning' ] || return 0
@@ -93,11 +93,12 @@ stream_end() {
   echo $! >"$file.pid"
 }
 
-# Ends the stream: prints what was sent, lost, and the longest silence, each way; fails if a packet was lost or came twice.
+# Ends the stream: prints what was sent, lost, and the longest silence, each way; fails if a packet was lost or came twice, or if
+# fewer were sent than 95 % of the rate.
 stream_stop() {
   local file=/run/tapswitch/lab-$lab-stream guest tries
-  for guest in $(cat "$file"); do kill -TERM "$(cat "$file-$guest.pid")"; done
-  for guest in $(cat "$file"); do
+  for guest in $(tail -n +2 "$file"); do kill -TERM "$(cat "$file-$guest.pid")"; done
+  for guest in $(tail -n +2 "$file"); do
     # Its last line is its report.
     for ((tries = 0; tries < 250; tries++)); do
       ! grep -q '^{' "$file-$guest" || break
@@ -107,15 +108,16 @@ stream_stop() {
   node -e '
     const { readFileSync } = require("fs")
     const [file] = process.argv.slice(1)
-    const ends = readFileSync(file, "utf8").trim().split("\n")
+    const [rate, ...ends] = readFileSync(file, "utf8").trim().split("\n")
+    const paced = ({ sent, elapsed }) => sent >= 0.95 * Number(rate) * elapsed
     const reports = ends.map((end) => JSON.parse(readFileSync(`${file}-${end}`, "utf8").trim().split("\n").at(-1)))
     const words = reports.map((r, i) => {
-      const what = `${reports[1 - i].sent} sent, ${r.lost} lost, longest silence ${r.longest_ms} ms`
+      const what = `${reports[1 - i].sent} sent in ${reports[1 - i].elapsed} s, ${r.lost} lost, longest silence ${r.longest_ms} ms`
       const worse = `${r.duplicates ? `, ${r.duplicates} twice` : ""}${r.gaps.length ? `, gaps ${JSON.stringify(r.gaps)}` : ""}`
       return `${ends[1 - i]} -> ${ends[i]} ${what}${worse}`
     })
     console.log(words.join("; "))
-    process.exit(reports.every((r) => r.lost === 0 && r.duplicates === 0 && r.ended) ? 0 : 1)
+    process.exit(reports.every((r) => r.lost === 0 && r.duplicates === 0 && r.ended && paced(r)) ? 0 : 1)
   ' "$file"
 }
 

@@ -62,6 +62,8 @@ export const main = async (options: MainOptions): Promise<void> => {
         }),
     )
   })
+  // Whoever waits for this word may speak to its hosts; a stop does not wait for it.
+  await Promise.race([tapswitch.addressesUsable(), stopped])
   process.stdout.write(`ready: ${config.control}\n`)
   const why = await stopped
   log.info('stopping', { why })

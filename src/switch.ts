@@ -27,6 +27,7 @@ import { Ofproto } from './ofproto/ofproto.ts'
 import { TunnelMtu } from './ofproto/tunnel-mtu.ts'
 import { Udpif } from './ofproto/udpif.ts'
 import { setTunnelPorts } from './packet/slot.ts'
+import { addressesUsable } from './switch/addresses.ts'
 import { BridgeSet, type Outcome } from './switch/bridges.ts'
 import { DropTotals, registerCoverage } from './switch/coverage.ts'
 import { Namespaces, namespaceExists } from './switch/namespaces.ts'
@@ -98,7 +99,11 @@ export class Switch {
     this.#datapath = datapath
     const { client } = datapath
     client.onWarning((text) => this.#log.warnLimited('datapath', { text }))
-    this.#offload = new OffloadModule(client, { clock, scheduler: eventLoopScheduler })
+    this.#offload = new OffloadModule(client, {
+      clock,
+      scheduler: eventLoopScheduler,
+      onError: (error) => this.#log.warnLimited('offload: work on flows failed', { error: errorText(error) }),
+    })
     this.#ofproto = new Ofproto(clock)
     this.#udpif = new Udpif({ ofproto: this.#ofproto, dpif: this.#offload, clock, log: options.log })
     this.#namespaces = new Namespaces(
@@ -165,6 +170,11 @@ export class Switch {
       for (const { client } of this.#eswitches.values()) client.check()
       this.#coverage.run()
     }, TICK_MS)
+  }
+
+  /** Resolves when the internal ports' addresses are usable, as far as they become so. */
+  addressesUsable(): Promise<void> {
+    return addressesUsable(this.#ports.all(), this.#log)
   }
 
   async stop(): Promise<void> {

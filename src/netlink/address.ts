@@ -13,6 +13,8 @@ export const RTNLGRP_IPV6_IFADDR = 9
 /** IPv4: not the first of its subnet; IPv6: temporary (RFC 8981). */
 export const IFA_F_SECONDARY = 0x01
 export const IFA_F_OPTIMISTIC = 0x04
+/** Another host answered for it. */
+export const IFA_F_DADFAILED = 0x08
 export const IFA_F_DEPRECATED = 0x20
 export const IFA_F_TENTATIVE = 0x40
 

@@ -47,6 +47,8 @@ export interface OffloadOptions {
   readonly sliceMs?: number
   /** Causes that `events` remembers. */
   readonly events?: number
+  /** Hears of deferred work that failed; thrown unless given. */
+  readonly onError?: (error: unknown) => void
 }
 
 export interface FlowVerdict {
@@ -54,7 +56,11 @@ export interface FlowVerdict {
   readonly verdict: Verdict
 }
 
-const DEFAULT_EVENTS = 256
+const DEFAULT_EVENTS = 1024
+
+const rethrow = (error: unknown): never => {
+  throw error
+}
 
 const spaceKey = (carrier: Carrier): string => retryKey('table-space', carrier.eswitch.name)
 
@@ -77,7 +83,8 @@ export class OffloadModule extends DpifDecorator {
     this.#clock = options.clock
     this.#scheduler = options.scheduler
     this.#enabled = options.enabled ?? true
-    this.#slices = new Slices(options.scheduler, options.slice ?? 128, options.sliceMs ?? 2)
+    const onError = options.onError ?? rethrow
+    this.#slices = new Slices(options.scheduler, options.slice ?? 128, options.sliceMs ?? 2, onError)
     this.#rebalance = { ...DEFAULT_REBALANCE, ...options.rebalance }
     this.#ledger = new Ledger(options.clock)
     const self = this
@@ -106,6 +113,7 @@ export class OffloadModule extends DpifDecorator {
     })
     this.#tunnels = new Tunnels({
       slices: this.#slices,
+      onError,
       view: this.#view,
       elapsed: () => options.scheduler.elapsed(),
       events: options.events ?? DEFAULT_EVENTS,

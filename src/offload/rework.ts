@@ -17,12 +17,21 @@ export class Rework {
   readonly #events: EventLog
   readonly #barrier: () => Promise<void>
   readonly #decide: (record: FlowRecord) => Outcome
+  readonly #onError: (error: unknown) => void
   readonly #queue: Queue = new Map()
   #parked: Queue = new Map()
   #parking = false
   #working = false
 
-  constructor(slices: Slices, events: EventLog, barrier: () => Promise<void>, decide: (record: FlowRecord) => Outcome) {
+  /** `onError` hears of flows whose decision failed: they stay as they are, and their causes count them as such. */
+  constructor(
+    slices: Slices,
+    events: EventLog,
+    barrier: () => Promise<void>,
+    decide: (record: FlowRecord) => Outcome,
+    onError: (error: unknown) => void,
+  ) {
+    this.#onError = onError
     this.#slices = slices
     this.#events = events
     this.#barrier = barrier
@@ -86,12 +95,23 @@ export class Rework {
   }
 
   *#work(): Job {
-    for (const [record, runs] of this.#queue) {
-      this.#queue.delete(record)
-      const outcome = record.deleted ? 'same' : this.#decide(record)
-      for (const run of runs) this.#events.decided(run, outcome)
-      yield
+    try {
+      for (const [record, runs] of this.#queue) {
+        this.#queue.delete(record)
+        let outcome: Outcome = 'same'
+        try {
+          if (!record.deleted) outcome = this.#decide(record)
+        } catch (error) {
+          // One flow that cannot be decided must not end the work on all others.
+          this.#onError(error)
+        } finally {
+          for (const run of runs) this.#events.decided(run, outcome)
+        }
+        yield
+      }
+    } finally {
+      this.#working = false
+      this.#start()
     }
-    this.#working = false
   }
 }

@@ -10,13 +10,15 @@ export class Slices {
   readonly #scheduler: Scheduler
   readonly #units: number
   readonly #ms: number
+  readonly #onError: (error: unknown) => void
   readonly #jobs: Job[] = []
-  #waiters: (() => void)[] = []
+  readonly #waiters: (() => void)[] = []
   #scheduled = false
 
-  /** A slice has at least so many units, and goes on for so many milliseconds. */
-  constructor(scheduler: Scheduler, units: number, ms: number) {
+  /** A slice has at least so many units, and goes on for so many milliseconds. `onError` hears of jobs that throw, which end by that; others go on. */
+  constructor(scheduler: Scheduler, units: number, ms: number, onError: (error: unknown) => void) {
     this.#scheduler = scheduler
+    this.#onError = onError
     this.#units = units
     this.#ms = ms
   }
@@ -47,16 +49,23 @@ export class Slices {
 
   #run(): void {
     const end = this.#scheduler.elapsed() + this.#ms
-    for (let units = 0; this.#jobs.length > 0; units++) {
-      if (units >= this.#units && this.#scheduler.elapsed() >= end) break
-      if (this.#jobs[0]!.next().done) this.#jobs.shift()
+    try {
+      for (let units = 0; this.#jobs.length > 0; units++) {
+        if (units >= this.#units && this.#scheduler.elapsed() >= end) break
+        this.#unit(this.#jobs[0]!)
+      }
+    } finally {
+      if (this.#jobs.length > 0) this.#schedule()
+      else for (const resolve of this.#waiters.splice(0)) resolve()
     }
-    if (this.#jobs.length > 0) {
-      this.#schedule()
-      return
+  }
+
+  #unit(job: Job): void {
+    try {
+      if (job.next().done) this.#jobs.shift()
+    } catch (error) {
+      this.#jobs.shift()
+      this.#onError(error)
     }
-    const waiters = this.#waiters
-    this.#waiters = []
-    for (const resolve of waiters) resolve()
   }
 }

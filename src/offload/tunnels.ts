@@ -36,6 +36,7 @@ export interface TunnelParts {
 
 export interface TunnelsContext {
   readonly slices: Slices
+  readonly onError: (error: unknown) => void
   readonly view: CheckView
   readonly elapsed: () => number
   readonly events: number
@@ -64,7 +65,7 @@ export class Tunnels {
     this.#c = context
     const barrier = (): Promise<void> => context.barrier()
     this.events = new EventLog(context.events, context.elapsed, barrier)
-    this.#rework = new Rework(context.slices, this.events, barrier, (record) => this.#again(record))
+    this.#rework = new Rework(context.slices, this.events, barrier, (record) => this.#again(record), context.onError)
   }
 
   /** Once. Flows that are there already are decided again. */

@@ -71,8 +71,14 @@ export type NoRoute = 'no-route' | 'unreachable' | 'blackhole' | 'prohibit' | 'n
 
 /** Where answers may be different now. */
 export type FibChange =
-  /** Whatever lies under the prefix, as destination or as the source that a query names. */
-  | { readonly kind: 'route'; readonly family: 4 | 6; readonly bytes: Uint8Array; readonly length: number }
+  /** Whatever lies under the prefix, as destination; as the source that a query names, if `local`: the route is in the table that says which addresses are ours. */
+  | {
+      readonly kind: 'route'
+      readonly family: 4 | 6
+      readonly bytes: Uint8Array
+      readonly length: number
+      readonly local?: true
+    }
   /** Rules have no prefix: everything. */
   | { readonly kind: 'rules' }
   /** State, name or MTU of a link: what leaves by it, or is bound to it. That other ways have opened is told by 'route'. */

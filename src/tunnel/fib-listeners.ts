@@ -1,7 +1,7 @@
 /** Who is told what has changed: several listeners, none of which can harm the mirror. What one event does is told at its end, each prefix once. */
 import { Generation } from '../lib/generation.ts'
 import type { Address } from '../netlink/address.ts'
-import type { Route } from '../netlink/route.ts'
+import { type Route, RT_TABLE_LOCAL } from '../netlink/route.ts'
 import type { FibChange } from './fib-contract.ts'
 
 /** Prefixes that one event, or one dump, lists; beyond, it is 'resync'. */
@@ -53,10 +53,13 @@ export class FibListeners {
 
   route(route: Route): void {
     if (this.#prefixes.size > PREFIXES) return
-    const { version: family, dst: bytes, length } = route
-    const change: FibChange = { kind: 'route', family, bytes, length }
+    const { version: family, dst: bytes, length, table } = route
+    const key = `${Buffer.from(bytes).toString('latin1')} ${length}`
+    const before = this.#prefixes.get(key)
+    const local = table === RT_TABLE_LOCAL || (before?.kind === 'route' && before.local === true)
+    const change: FibChange = { kind: 'route', family, bytes, length, ...(local ? { local } : {}) }
     if (this.#depth === 0) this.#tell(change)
-    else this.#prefixes.set(`${Buffer.from(bytes).toString('latin1')} ${length}`, change)
+    else this.#prefixes.set(key, change)
   }
 
   rules(): void {

@@ -198,11 +198,12 @@ export class Tunnels implements TunnelLayer, TunnelView {
     switch (change.kind) {
       case 'route': {
         const { bytes, length } = change
-        this.#changes.note({
-          key: `route ${length} ${bytesKey(bytes)}`,
-          cause: () => ({ kind: 'route', text: `${addressText(bytes)}/${length}` }),
-          ways: () => this.#ways.under(bytes, length),
-        })
+        const cause = () => ({ kind: 'route', text: `${addressText(bytes)}/${length}` }) as const
+        const key = `route ${length} ${bytesKey(bytes)}`
+        this.#changes.note({ key, cause, ways: () => this.#ways.under(bytes, length) })
+        // An address may be ours by a route alone, without an interface that has it.
+        if (change.local)
+          this.#changes.note({ key: `local ${key}`, cause, ways: () => this.#ways.fromUnder(bytes, length) })
         return
       }
       case 'rules':

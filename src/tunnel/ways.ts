@@ -68,9 +68,11 @@ class Index<K> {
     else this.#sets.set(key, new Set([way]))
   }
 
-  delete(key: K, way: Way): void {
+  /** True if it was the last one of its set. */
+  delete(key: K, way: Way): boolean {
     const set = this.#sets.get(key)
-    if (set?.delete(way) && set.size === 0) this.#sets.delete(key)
+    if (!set?.delete(way) || set.size > 0) return false
+    return this.#sets.delete(key)
   }
 }
 
@@ -97,6 +99,8 @@ export class Ways {
   readonly #byOif = new Index<number>()
   /** By address, of those that name one; by '4' or '6', of those whose source is chosen. */
   readonly #byLocal = new Index<string>()
+  /** Addresses of ours that ways name, each once. */
+  readonly #locals = { 4: new SortedAddresses<string>(), 6: new SortedAddresses<string>() }
   #looking = false
 
   constructor(parts: WaysParts) {
@@ -144,6 +148,7 @@ export class Ways {
     this.#ways.set(key, way)
     this.#peers[spec.peer.length === 4 ? 4 : 6].add(spec.peer, way)
     this.#byLocal.add(localKey(spec), way)
+    if (spec.local) this.#locals[spec.local.length === 4 ? 4 : 6].add(spec.local, localKey(spec))
     return way
   }
 
@@ -154,7 +159,9 @@ export class Ways {
     const { spec } = way
     this.#ways.delete(way.key)
     this.#peers[spec.peer.length === 4 ? 4 : 6].delete(spec.peer, way)
-    this.#byLocal.delete(localKey(spec), way)
+    const key = localKey(spec)
+    const { local } = spec
+    if (this.#byLocal.delete(key, way) && local) this.#locals[local.length === 4 ? 4 : 6].delete(local, key)
     this.#index(way, [], [])
   }
 
@@ -199,6 +206,11 @@ export class Ways {
   /** Ways to peers under a prefix. */
   under(bytes: Uint8Array, length: number): readonly Way[] {
     return this.#peers[bytes.length === 4 ? 4 : 6].under(bytes, length)
+  }
+
+  /** Ways that name an address of ours under a prefix. */
+  *fromUnder(bytes: Uint8Array, length: number): Generator<Way> {
+    for (const key of this.#locals[bytes.length === 4 ? 4 : 6].under(bytes, length)) yield* this.#byLocal.get(key)
   }
 
   /** Ways whose route has a member by this interface. */

@@ -3,7 +3,7 @@
  * the test's. nic0 has the guest vf0 and the uplinks p0 and p1, nic1 the guest vf1 and the uplink p2. Each uplink has an underlay bridge with an internal port: br0, br1, br2, interfaces 1, 2,
  * 3. Tunnels go from 192.168.255.1 to wherever the rule says (`remote_ip=flow`), VNI 100.
  *
- * Peers are 192.168.N.N, 1 to 200; behind each are guests whose packets with the UDP source port 1000 + K are flow K.
+ * Peers are 192.168.N.N, 1 to 200; over an underlay of IPv6 fd00:1::N and we fd00:ff::1. Behind each are guests whose packets with the UDP source port 1000 + K are flow K.
  */
 
 import { expect } from 'vitest'
@@ -28,11 +28,12 @@ export const [VF0, VF1, P0, P1, P2] = [1, 2, 3, 4, 5]
 const LOCALS = [11, 12, 13]
 export const UPLINKS = [P0, P1, P2]
 export const VXLAN = 50
-const OURS = '192.168.255.1'
+const OURS = { 4: '192.168.255.1', 6: 'fd00:ff::1' } as const
 const VNI = 100
-const HEADERS = 50
+const HEADERS = { 4: 50, 6: 70 } as const
 
-export const peerIp = (peer: number): string => `192.168.${peer}.${peer}`
+export const peerIp = (peer: number, version: 4 | 6 = 4): string =>
+  version === 4 ? `192.168.${peer}.${peer}` : `fd00:1::${peer.toString(16)}`
 const peerMac = (peer: number): string => `02:00:00:00:00:${peer.toString(16).padStart(2, '0')}`
 const bridgeMac = (i: number): string => `02:00:00:00:bb:0${i}`
 const macNumber = (text: string): number => Number.parseInt(text.replaceAll(':', ''), 16)
@@ -45,6 +46,8 @@ const inner = (peer: number, flow: number, n: number, out: boolean): Uint8Array 
 }
 
 export interface NicsOptions {
+  /** Of the underlay; 4 unless told. */
+  readonly version?: 4 | 6
   readonly offload?: boolean
   /** Flows for each peer. */
   readonly flows?: number
@@ -74,7 +77,7 @@ export class Nics {
   readonly #profile: Profile
 
   private constructor(options: NicsOptions) {
-    this.#options = { offload: true, flows: 1, peers: 1, by: 1, known: true, ...options }
+    this.#options = { version: 4, offload: true, flows: 1, peers: 1, by: 1, known: true, ...options }
     this.#profile = options.profile ?? loadProfile('default')
     this.world = new World({ eswitches: { nic0: 4096, nic1: 4096 }, small: 2048, flows: 8192 })
     const { clock, dpif } = this.world
@@ -116,7 +119,8 @@ export class Nics {
 
   async #start(): Promise<void> {
     const { world, int, fib } = this
-    const { peers, flows, by, known } = this.#options
+    const { peers, flows, by, known, version } = this.#options
+    const tun = version === 4 ? 'tun' : 'tun_ipv6'
     await world.start()
     for (const name of ['nic0', 'nic1']) this.offload.addEswitch(withProfile(world.eswitch(name), this.#profile))
     await world.addVf(VF0, 'vf0', 'nic0')
@@ -130,7 +134,7 @@ export class Nics {
     int.addPort({
       name: 'vx',
       ofport: 9,
-      tunnel: { remote: 'flow', local: ip(OURS), key: VNI, dstPort: 4789, tos: 0, ttl: 64, df: true },
+      tunnel: { remote: 'flow', local: ip(OURS[version]), key: VNI, dstPort: 4789, tos: 0, ttl: 64, df: true },
     })
     for (const [i, dpPort] of LOCALS.entries()) {
       await world.addPort(dpPort, `br${i}`)
@@ -141,20 +145,28 @@ export class Nics {
       const mac = Uint8Array.from(bridgeMac(i).split(':'), (part) => Number.parseInt(part, 16))
       this.underlayPorts.set(i + 1, { name: `br${i}`, dpPort, mac, mtu: 1600 })
     }
-    fib.setAddresses(1, OURS)
+    fib.setAddresses(1, OURS[version])
     for (let peer = 1; peer <= peers; peer++) {
       this.route(peer, by)
       if (known) this.know(peer)
       for (let k = 0; k < flows; k++) {
         const ports = `udp,tp_src=${1000 + k}`
         this.#rule(
-          `priority=10,in_port=1,nw_dst=10.0.${peer}.1,${ports},actions=set_field:${peerIp(peer)}->tun_dst,output:9`,
+          `priority=10,in_port=1,nw_dst=10.0.${peer}.1,${ports},actions=set_field:${this.#peer(peer)}->${tun}_dst,output:9`,
         )
-        this.#rule(`priority=10,in_port=9,tun_src=${peerIp(peer)},${ports},actions=output:1`)
+        this.#rule(`priority=10,in_port=9,${tun}_src=${this.#peer(peer)},${ports},actions=output:1`)
       }
     }
     this.udpif.start()
     await this.rest()
+  }
+
+  #peer(peer: number): string {
+    return peerIp(peer, this.#options.version)
+  }
+
+  get #headers(): number {
+    return HEADERS[this.#options.version]
   }
 
   #rule(text: string): void {
@@ -166,12 +178,15 @@ export class Nics {
   /** The peer is reached by these interfaces: 1 by p0, 2 by p1, 3 by p2; none: no way. */
   route(peer: number, ...by: number[]): void {
     const members = by.map((oif) => ({ oif, weight: 1 }))
-    this.fib.set(`${peerIp(peer)}/32`, members.length > 0 ? { members } : 'blackhole')
+    this.fib.set(
+      `${this.#peer(peer)}/${this.#options.version === 4 ? 32 : 128}`,
+      members.length > 0 ? { members } : 'blackhole',
+    )
   }
 
   /** The peer answers, on each interface, with its own address or another one. */
   know(peer: number, answer: number | 'failed' | 'pending' = peer): void {
-    for (let ifindex = 1; ifindex <= 3; ifindex++) this.neighbours.set(ifindex, peerIp(peer), answer)
+    for (let ifindex = 1; ifindex <= 3; ifindex++) this.neighbours.set(ifindex, this.#peer(peer), answer)
   }
 
   // Traffic.
@@ -184,13 +199,15 @@ export class Nics {
   /** From a peer's guest, by an uplink. `from`: last byte of the next hop's address. */
   receive(peer: number, flow: number, n: number, uplink = P0): void {
     const frame = [...inner(peer, flow, n, false)]
+    const { version } = this.#options
+    const ends = { src: this.#peer(peer), dst: OURS[version] }
     const vxlan = [8, 0, 0, 0, ...be32(VNI << 8)]
     this.world.port(uplink).inject(
       build({
         dst: bridgeMac(UPLINKS.indexOf(uplink)),
         src: peerMac(peer),
-        ip: { src: peerIp(peer), dst: OURS },
-        udp: { src: 40000 + flow, dst: 4789, zero: true },
+        ...(version === 4 ? { ip: ends } : { ip6: ends }),
+        udp: { src: 40000 + flow, dst: 4789, zero: version === 4 },
         payload: [...vxlan, ...frame],
       }),
     )
@@ -199,7 +216,7 @@ export class Nics {
   /** Numbers that left by a port, of one flow; by an uplink those to one peer. */
   left(port: number, peer: number, flow: number): number[] {
     return this.frames(port)
-      .filter(({ data }) => (port < P0 ? data[28] : data[HEADERS + 32]) === peer)
+      .filter(({ data }) => (port < P0 ? data[28] : data[this.#headers + 32]) === peer)
       .map(({ data }) => numberOf(data))
       .filter((number) => number.flow === flow)
       .map(({ n }) => n)
@@ -221,7 +238,7 @@ export class Nics {
     for (const port of [VF0, VF1, ...UPLINKS])
       for (const { data } of this.frames(port)) {
         const { flow } = numberOf(data)
-        const name = `${port} ${port < P0 ? data[28] : data[HEADERS + 32]} ${flow}`
+        const name = `${port} ${port < P0 ? data[28] : data[this.#headers + 32]} ${flow}`
         const hex = Buffer.from(data).toString('hex')
         const list = out.get(name)
         if (list) list.push(hex)
@@ -269,7 +286,9 @@ export class Nics {
     const out: Record<string, number> = {}
     for (const { flow, verdict } of this.offload.list()) {
       const facts = this.offload.tunnelFacts(flow.id)
-      const concerned = facts.some((f) => f.direction === direction && (peer === undefined || f.peer === peerIp(peer)))
+      const concerned = facts.some(
+        (f) => f.direction === direction && (peer === undefined || f.peer === this.#peer(peer)),
+      )
       if (!concerned) continue
       const name = verdict.state === 'offloaded' ? `offloaded ${verdict.eswitch}` : verdict.check
       out[name] = (out[name] ?? 0) + 1

@@ -8,6 +8,8 @@ const PACED = fileURLToPath(new URL('../../../lab/paced.py', import.meta.url))
 export interface StreamEnd {
   /** By this end. */
   readonly sent: number
+  /** Seconds of sending. */
+  readonly elapsed: number
   /** Of the other end's packets. */
   readonly received: number
   readonly lost: number

@@ -10,6 +10,8 @@ export const fields = async (path: string, ...names: readonly string[]): Promise
   const text = await must(
     [
       ...['tshark', '-n', '-r', path, ...CHECKS, '-o', 'tcp.analyze_sequence_numbers:FALSE'],
+      // The port that the kernel's tunnels had before there was one for them.
+      ...['-d', 'udp.port==8472,vxlan'],
       ...['-d', 'tcp.port==5201,data', '-d', 'udp.port==5201,data', '-T', 'fields', '-E', 'aggregator=|'],
       ...names.flatMap((name) => ['-e', name]),
     ],

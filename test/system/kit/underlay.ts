@@ -70,14 +70,23 @@ export interface KernelVtep {
   /** Behind it, by link eth0. */
   readonly guest: Guest
   readonly mac: string
+  /** 4789 unless told. */
+  readonly dstPort?: number
+  /** More words of `ip link add type vxlan`. */
+  readonly options?: string
+  /** Of the guest's; eth0 unless told. */
+  readonly link?: string
 }
 
 /** The kernel's VXLAN device in `host`, bridged to one guest. */
-export const kernelVtep = async (host: Guest, { vni, local, remote, guest, mac }: KernelVtep): Promise<void> => {
+export const kernelVtep = async (
+  host: Guest,
+  { vni, local, remote, guest, mac, dstPort = 4789, options = '', link = 'eth0' }: KernelVtep,
+): Promise<void> => {
   await ipBatch(host, [
     `link add br${vni} type bridge mcast_snooping 0`,
-    `link add vx${vni} type vxlan id ${vni} local ${local} remote ${remote} dstport 4789`,
-    `link add port${vni} type veth peer name eth0 address ${mac} netns ${guest.netns}`,
+    `link add vx${vni} type vxlan id ${vni} local ${local} remote ${remote} dstport ${dstPort} ${options}`,
+    `link add port${vni} type veth peer name ${link} address ${mac} netns ${guest.netns}`,
     `link set vx${vni} master br${vni} up`,
     `link set port${vni} master br${vni} up`,
     `link set br${vni} up`,

@@ -107,6 +107,9 @@ const ruleCommand = (version: 4 | 6): fc.Arbitrary<string> => {
     link.map((i) => `from ${gateway(version, i, 1)}`),
     link.map((i) => `not from ${gateway(version, i, 7)}`),
     (version === 4 ? prefix4 : prefix6).map((p) => `to ${p}`),
+    fc
+      .tuple(link, version === 4 ? prefix4 : prefix6, fc.constantFrom('', ' fwmark 1', ' fwmark 2/0x3', ' tos 0x10'))
+      .map(([i, p, more]) => `from ${gateway(version, i, 1)} to ${p}${more}`),
     fc.constantFrom('fwmark 1', 'fwmark 2/0x3', 'iif lo', 'iif v0', 'oif v1', 'oif v2', 'tos 0x10', 'tos 0x18'),
   )
   const action = fc.oneof(

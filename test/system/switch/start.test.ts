@@ -166,3 +166,17 @@ it('needs no CAP_SYS_ADMIN when all its ports are in its own namespace', async (
   expect((await tapsIn(guests.a.netns)).sort()).toEqual(['br0', 'tap2'])
   expect((await running.stop()).code).toBe(0)
 })
+
+it('it is ready when IPv6 addresses of internal ports answer, the kernel having found no other host that has them; of one that it has found the log tells', async () => {
+  const bridge = (guest: Guest, own: string, port: string, peer: string): object => ({
+    internal: { netns: guest.netns, addresses: [`${own}/64`, 'fd00:9::99/64'] },
+    ports: { [port]: { type: 'patch', options: { peer } } },
+  })
+  const daemon = await Daemon.start(bed, {
+    bridges: { br0: bridge(guests.a, 'fd00:9::1', 'to-1', 'to-0'), br1: bridge(guests.b, 'fd00:9::2', 'to-0', 'to-1') },
+  })
+  const tentative = await guests.b.must(['ip', '-6', 'address', 'show', 'dev', 'br1', 'tentative'])
+  expect(tentative).not.toContain('fd00:9::2/')
+  expect(await ping(guests.a, 'fd00:9::2')).toMatchObject({ loss: 0 })
+  expect(daemon.output).toMatch(/fd00:9::99\/64.*another host has it/)
+})

@@ -1,9 +1,10 @@
-import { beforeAll, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { checksumState } from '../kit/canonical.ts'
 import { Capture } from '../kit/capture.ts'
 import { differences, explain } from '../kit/compare.ts'
 import { makeFrames, sendFrames, sendSuperFrames } from '../kit/scapy.ts'
 import { KINDS } from '../switch/mix.ts'
-import { A, B, HOST_MAC, hellos, PEER_MAC, startRaw, TUNNELLED } from './raw.ts'
+import { A, B, HOST_MAC, hellos, PEER_MAC, startRaw, tunnelled } from './raw.ts'
 
 /** The golden rule for tunnels: the same frames in give the same frames out, on the wire and at the guest, offload on or off. The outer IP identification aside. */
 
@@ -12,9 +13,9 @@ const ROUNDS = 4
 const REPEATS = 10
 /** Frames of a side that a bridge drops in any case: those whose tag is cut off. */
 const CUT_OFF = ROUNDS * REPEATS
-/** Of one guest's whole frames, all kinds, to be encapsulated; of the peer's, encapsulated already. */
+/** Of one guest's whole frames, all kinds, to be encapsulated; of the peer's, encapsulated already, by version of the underlay. */
 let outward: Uint8Array[]
-let inward: Uint8Array[]
+const inward: Partial<Record<4 | 6, Uint8Array[]>> = {}
 /** TCP super-frames with partial checksums, as a guest's stack hands them over. */
 let large: Uint8Array[]
 
@@ -25,9 +26,12 @@ beforeAll(async () => {
     `[Raw(bytes(f)) for n in range(${ROUNDS}) for f in unicast(n + 1, *${ends(from, to)})]`
   const repeat = (frames: Uint8Array[]): Uint8Array[] => Array.from({ length: REPEATS }, () => frames).flat()
   outward = repeat(await makeFrames(`${KINDS}\nframes = ${round(A, B)}`))
-  inward = repeat(
-    await makeFrames(`${KINDS}${TUNNELLED}\nframes = [tunnelled(f, n) for n, f in enumerate(${round(B, A)})]`),
-  )
+  for (const version of [4, 6] as const)
+    inward[version] = repeat(
+      await makeFrames(
+        `${KINDS}${tunnelled(version)}\nframes = [tunnelled(f, n) for n, f in enumerate(${round(B, A)})]`,
+      ),
+    )
   large = await makeFrames(`
 e = Ether(src="${A.mac}", dst="${B.mac}")
 data = bytes(range(256)) * 80
@@ -46,10 +50,11 @@ interface Outcome {
   readonly datapathFrames: number
 }
 
-const play = async (offload: boolean): Promise<Outcome> => {
-  const { bed, daemon, guests, far } = await startRaw({ offload })
+const play = async (version: 4 | 6, offload: boolean): Promise<Outcome> => {
+  const { bed, daemon, guests, far } = await startRaw({ offload, version })
+  const encapsulated = inward[version]!
   try {
-    const { peer, a } = await hellos()
+    const { peer, a } = await hellos(version)
     const heard = await Capture.start(bed, guests.a, 'vf0', { direction: 'in' })
     await sendFrames(far, 'wire1', peer)
     await heard.until(1)
@@ -62,9 +67,9 @@ const play = async (offload: boolean): Promise<Outcome> => {
     const wire = await Capture.start(bed, far, 'wire1', { direction: 'in', filter: `ether src ${HOST_MAC}` })
     const guest = await Capture.start(bed, guests.a, 'vf0', { direction: 'in' })
     const pace = { burst: 16, gap: 0.01 }
-    await Promise.all([sendFrames(guests.a, 'vf0', outward, pace), sendFrames(far, 'wire1', inward, pace)])
+    await Promise.all([sendFrames(guests.a, 'vf0', outward, pace), sendFrames(far, 'wire1', encapsulated, pace)])
     await sendSuperFrames(guests.a, 'vf0', large, SEGMENT)
-    await guest.until(inward.length - CUT_OFF)
+    await guest.until(encapsulated.length - CUT_OFF)
     await wire.until(outward.length - CUT_OFF + segments())
     const received = (await guest.stop()).map(({ bytes }) => bytes)
     const sent = (await wire.stop()).map(({ bytes }) => bytes)
@@ -75,22 +80,26 @@ const play = async (offload: boolean): Promise<Outcome> => {
   }
 }
 
-it('the same frames in give the same frames out, encapsulated and decapsulated, offload on or off', async () => {
-  const on = await play(true)
-  const off = await play(false)
-  for (const [side, options] of [
-    ['wire', { ipId: 'ignore' }],
-    ['guest', {}],
-  ] as const)
-    expect(explain(differences(off[side], on[side], options), `${side}, off`, `${side}, on`), side).toBe('')
-  // The mix has malformed frames inside, but what is outside is right.
-  expect(on.wire.every((frame) => frame[14] === 0x45)).toBe(true)
-  expect(PEER_MAC).toBe(
-    Buffer.from(on.wire[0]!.subarray(0, 6))
-      .toString('hex')
-      .replace(/(..)(?!$)/g, '$1:'),
-  )
-  const sent = outward.length + inward.length
-  expect(off.datapathFrames).toBeGreaterThanOrEqual(sent)
-  expect(1 - on.datapathFrames / sent).toBeGreaterThanOrEqual(0.8)
-}, 120_000)
+describe.each([4, 6] as const)('over IPv%s', (version) => {
+  it('the same frames in give the same frames out, encapsulated and decapsulated, offload on or off', async () => {
+    const on = await play(version, true)
+    const off = await play(version, false)
+    for (const [side, options] of [
+      ['wire', { ipId: 'ignore' }],
+      ['guest', {}],
+    ] as const)
+      expect(explain(differences(off[side], on[side], options), `${side}, off`, `${side}, on`), side).toBe('')
+    // The mix has malformed frames inside, but what is outside is right.
+    expect(on.wire.every((frame) => frame[14] === (version === 4 ? 0x45 : 0x60))).toBe(true)
+    if (version === 6)
+      for (const { wire } of [on, off]) expect(new Set(wire.map((f) => checksumState(f)))).toEqual(new Set(['right']))
+    expect(PEER_MAC).toBe(
+      Buffer.from(on.wire[0]!.subarray(0, 6))
+        .toString('hex')
+        .replace(/(..)(?!$)/g, '$1:'),
+    )
+    const sent = outward.length + inward[version]!.length
+    expect(off.datapathFrames).toBeGreaterThanOrEqual(sent)
+    expect(1 - on.datapathFrames / sent).toBeGreaterThanOrEqual(0.8)
+  }, 120_000)
+})

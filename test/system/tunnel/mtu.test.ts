@@ -1,9 +1,13 @@
 import { afterAll, describe, expect, it } from 'vitest'
+import type { FlowReply } from '../../../src/control/replies.ts'
 import { Capture } from '../kit/capture.ts'
+import type { Daemon } from '../kit/daemon.ts'
 import { needKernel } from '../kit/kernel.ts'
 import { ping } from '../kit/ping.ts'
 import type { Guest } from '../kit/testbed.ts'
 import { fields } from '../kit/tshark.ts'
+import { ipBatch } from '../kit/underlay.ts'
+import { flowsBetween, verdictOf } from './flows.ts'
 import { A, B, type Single, startSingle } from './single.ts'
 
 /** The lab mtu shows the same over IPv4 with its verdicts; here is what it leaves out. */
@@ -24,6 +28,15 @@ const pathMtu = async (guest: Guest, to: string): Promise<number | undefined> =>
   const mtu = text.match(/mtu (\d+)/)?.[1]
   return mtu === undefined ? undefined : Number(mtu)
 }
+
+/** What became of packets too big for the tunnel. */
+const counters = async (daemon: Daemon): Promise<Record<string, number>> =>
+  Object.fromEntries(
+    [...(await daemon.verb('coverage/show')).matchAll(/^tunnel_mtu_(\S+) .*total: (\d+)$/gm)].map(([, name, n]) => [
+      name!,
+      Number(n),
+    ]),
+  )
 
 describe('over an IPv6 underlay of 1500 bytes', () => {
   it.each([
@@ -46,6 +59,25 @@ describe('over an IPv6 underlay of 1500 bytes', () => {
   })
 })
 
+it('a guest whose MTU is too large for the uplink over IPv6 is not offloaded, with the figures, and is when the uplink’s MTU has changed', async (context) => {
+  await needKernel(context, 'vxlan', 'bridge', 'veth')
+  const { daemon, guests } = open[0]!
+  expect(await ping(guests.a, B.ip, { count: 2 })).toMatchObject({ loss: 0 })
+  const there = async (): Promise<FlowReply> => (await flowsBetween(daemon, A.mac, B.mac))[0]!
+  const refused = await there()
+  expect(verdictOf(refused)).toBe('mtu')
+  expect(refused.why).toContain('up to 1500 bytes, 70 more on the way to fd00::2, and the MTU of p0 is 1500')
+  const until = (verdict: string): Promise<FlowReply> =>
+    daemon.until(`a -> b: ${verdict}`, there, (flow) => verdictOf(flow) === verdict)
+  await ipBatch(guests.peer, ['link set p0 mtu 1569'])
+  await ipBatch(guests.hv1, ['link set br-phy mtu 1600'])
+  await daemon.until('the figures are new', there, ({ why }) => why.includes('1569'))
+  await ipBatch(guests.peer, ['link set p0 mtu 1570'])
+  await until('offloaded')
+  await ipBatch(guests.peer, ['link set p0 mtu 1569'])
+  await until('mtu')
+})
+
 it('with df_default=false the outer packet goes in fragments, which the kernel’s end puts together', async (context) => {
   await needKernel(context, 'vxlan', 'bridge', 'veth')
   const { bed, daemon, guests } = await start({ mtu: 1500, tunnel: { df_default: false } })
@@ -57,5 +89,5 @@ it('with df_default=false the outer packet goes in fragments, which the kernel�
   const lengths = (await heard.stop()).map(({ length }) => length)
   expect(lengths).toEqual([1442, 1442, 1442, 1514, 1514, 1514])
   expect((await capture.stop()).length).toBe(6)
-  expect(await daemon.appctl('coverage/show')).toMatch(/tunnel_mtu/)
+  expect(await counters(daemon)).toEqual({ fragmented: 3, fragments: 6 })
 })

@@ -4,7 +4,7 @@ import { Capture } from '../kit/capture.ts'
 import { needKernel } from '../kit/kernel.ts'
 import { ping } from '../kit/ping.ts'
 import { makeFrames, sendFrames } from '../kit/scapy.ts'
-import { Stream } from '../kit/stream.ts'
+import { Stream, WHOLE } from '../kit/stream.ts'
 import { fields } from '../kit/tshark.ts'
 import { ipBatch } from '../kit/underlay.ts'
 import { flowsBetween, untilBoth, verdictOf } from './flows.ts'
@@ -140,4 +140,35 @@ it('a next hop that does not answer any more takes the flow to the slow path, an
   await speech()
   await until('offloaded')
   expect(await ping(guests.a, B.ip)).toMatchObject({ loss: 0 })
+})
+
+it('a next hop that only offloaded packets use is kept alive for as long as they do: none is lost, none meets the datapath', async (context) => {
+  await needKernel(context, 'vxlan', 'bridge', 'veth')
+  const { daemon, guests } = it_
+  // The kernel has doubts after 0.4 to 1.2 s, and asks.
+  for (const [key, value] of [
+    ['base_reachable_time_ms', 800],
+    ['delay_first_probe_time', 1],
+  ] as const)
+    await guests.hv1.sysctl(`net.ipv4.neigh.br-phy.${key}`, value)
+  await ipBatch(guests.hv1, ['neigh flush dev br-phy'])
+  const stream = await Stream.start(guests.a, A.ip, guests.b, B.ip, { rate: 1000 })
+  await untilBoth(daemon, A.mac, B.mac, 'offloaded')
+  const monitor = guests.hv1.start(['ip', 'monitor', 'neigh', 'dev', 'br-phy'])
+  const { frames } = (await daemon.counters()).dpif
+  const confirmed = (): number => monitor.stdout.match(/ REACHABLE/g)?.length ?? 0
+  await daemon.until(
+    'it was confirmed three times',
+    async () => confirmed(),
+    (n) => n >= 3,
+    15_000,
+  )
+  const handled = (await daemon.counters()).dpif.frames - frames
+  const ends = await stream.stop()
+  await monitor.stop()
+  for (const end of ends) expect(end).toMatchObject(WHOLE)
+  expect(ends[0].sent).toBeGreaterThan(1500)
+  // Questions and answers of ARP.
+  expect(handled).toBeLessThanOrEqual(30)
+  expect(monitor.stdout).not.toMatch(/FAILED|INCOMPLETE/)
 })

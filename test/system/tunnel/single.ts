@@ -4,7 +4,7 @@
  */
 import { Daemon } from '../kit/daemon.ts'
 import { type Guest, Testbed } from '../kit/testbed.ts'
-import { ipBatch, kernelVtep } from '../kit/underlay.ts'
+import { Fabric, ipBatch, type KernelVtep, kernelVtep, veth } from '../kit/underlay.ts'
 
 export const A = { ip: '10.1.0.1', ip6: 'fd01::1', mac: '02:00:00:00:73:01' }
 export const B = { ip: '10.1.0.2', ip6: 'fd01::2', mac: '02:00:00:00:73:02' }
@@ -19,18 +19,33 @@ export interface SingleOptions {
   readonly mtu?: number
   /** Further options of the tunnel port. */
   readonly tunnel?: Record<string, unknown>
+  /** Between the uplink and the peer is a cable, on which checksums are complete: wire1 of the guest `fabric`. */
+  readonly cable?: boolean
+  /** Of the kernel's VXLAN device. */
+  readonly device?: Pick<KernelVtep, 'dstPort' | 'options'>
+  /** A port vxf of the guest's bridge whose rules set the endpoint; and those rules: ports are 1 vf0, 2 vx0, 3 vxf. */
+  readonly flows?: (local: string, remote: string) => readonly string[]
 }
 
 export interface Single {
   readonly bed: Testbed
   readonly daemon: Daemon
   readonly guests: Record<'hv1' | 'peer' | 'a' | 'b', Guest>
+  /** There with `cable`. */
+  readonly fabric?: Guest
   /** Tunnel addresses. */
   readonly local: string
   readonly remote: string
 }
 
-export const startSingle = async ({ version = 4, mtu = 1600, tunnel = {} }: SingleOptions = {}): Promise<Single> => {
+export const startSingle = async ({
+  version = 4,
+  mtu = 1600,
+  tunnel = {},
+  device = {},
+  cable = false,
+  flows,
+}: SingleOptions = {}): Promise<Single> => {
   const bed = new Testbed()
   try {
     const guests = await bed.guests('hv1', 'peer', 'a', 'b')
@@ -44,11 +59,16 @@ export const startSingle = async ({ version = 4, mtu = 1600, tunnel = {} }: Sing
     for (const scope of ['all', 'default']) await guests.hv1.sysctl(`net.ipv6.conf.${scope}.accept_dad`, 0)
     const [local, remote, length] =
       version === 4 ? (['192.168.0.1', '192.168.0.2', 24] as const) : (['fd00::1', 'fd00::2', 64] as const)
+    const fabric = cable ? await Fabric.make(bed, mtu) : undefined
     const daemon = await Daemon.start(bed, {
       eswitches: {
         nic0: {
           ports: {
-            p0: { role: 'uplink', netns: guests.peer.netns, mtu, mac: PEER_MAC },
+            p0: {
+              role: 'uplink',
+              mtu,
+              ...(fabric ? { netns: fabric.guest.netns } : { netns: guests.peer.netns, mac: PEER_MAC }),
+            },
             vf0: { role: 'vf', netns: guests.a.netns, mac: A.mac },
           },
         },
@@ -60,14 +80,24 @@ export const startSingle = async ({ version = 4, mtu = 1600, tunnel = {} }: Sing
         },
         'br-int': {
           ports: {
-            vf0: {},
-            vx0: { type: 'vxlan', options: { local_ip: local, remote_ip: remote, key: VNI, ...tunnel } },
+            vf0: { ofport: 1 },
+            vx0: { type: 'vxlan', ofport: 2, options: { local_ip: local, remote_ip: remote, key: VNI, ...tunnel } },
+            ...(flows
+              ? { vxf: { type: 'vxlan', ofport: 3, options: { local_ip: local, remote_ip: 'flow', key: 'flow' } } }
+              : {}),
           },
+          ...(flows ? { flows: flows(local, remote) } : {}),
         },
       },
     })
+    if (fabric) {
+      await veth(guests.peer, 'p0', fabric.guest, 'far', mtu)
+      await ipBatch(guests.peer, [`link set p0 address ${PEER_MAC}`])
+      await fabric.plug('left', 'p0')
+      await fabric.plug('right', 'far')
+    }
     await guests.peer.address('p0', `${remote}/${length}`)
-    await kernelVtep(guests.peer, { vni: VNI, local: remote, remote: local, guest: guests.b, mac: B.mac })
+    await kernelVtep(guests.peer, { vni: VNI, local: remote, remote: local, guest: guests.b, mac: B.mac, ...device })
     for (const [guest, link, own, other] of [
       [guests.a, 'vf0', A, B],
       [guests.b, 'eth0', B, A],
@@ -79,7 +109,7 @@ export const startSingle = async ({ version = 4, mtu = 1600, tunnel = {} }: Sing
         known.map((ip) => `neigh replace ${ip} lladdr ${other.mac} dev ${link} nud permanent`),
       )
     }
-    return { bed, daemon, guests, local, remote }
+    return { bed, daemon, guests, local, remote, ...(fabric ? { fabric: fabric.guest } : {}) }
   } catch (error) {
     await bed.close()
     throw error

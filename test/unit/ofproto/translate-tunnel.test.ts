@@ -230,6 +230,17 @@ describe('a packet from a tunnel', () => {
     )
   })
 
+  it.each([
+    ['tun_flags=+csum', 'tun_flags=csum', 'tun_flags=0'],
+    ['tun_tos=0xb8', 'tun_tos=0xb8', 'tun_tos=0xb9'],
+    ['tun_ttl=9', 'tun_ttl=9', 'tun_ttl=8'],
+  ])('goes where a rule on %s says, and no other packet does', (rule, taken, passed) => {
+    const { ofproto } = world([`priority=9,${rule},actions=output:1`, 'priority=1,actions=output:2'])
+    const outer = 'in_port=9,tun_id=100,tun_src=192.168.0.2,tun_dst=192.168.0.1'
+    const [its, others] = [taken, passed].map((words) => translated(ofproto, `${outer},${words},${TCP}`).actions)
+    expect({ its, others }).toEqual({ its: '11', others: '12' })
+  })
+
   it('is learned on the tunnel port and not sent back by it', () => {
     const { ofproto, bridge } = world(['actions=NORMAL'])
     expect(translated(ofproto, DECAPPED).actions).toBe('11,12,10')

@@ -60,3 +60,16 @@ test('a listener that throws is reported, the others hear all the same; who has 
   expect(told).toEqual(['rules'])
   expect(late).toEqual(['rules', 'resync'])
 })
+
+test('of a prefix that has a route in the local table, among others, that is told', () => {
+  const { listeners } = create()
+  const told: unknown[] = []
+  listeners.on((change) => told.push('bytes' in change && change.local))
+  listeners.route(routeOf(1))
+  listeners.route(routeOf(1, 255))
+  listeners.during(() => {
+    listeners.route(routeOf(1, 255))
+    listeners.route(routeOf(1))
+  })
+  expect(told).toEqual([undefined, true, true])
+})

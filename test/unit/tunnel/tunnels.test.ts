@@ -524,6 +524,27 @@ describe('our addresses', () => {
   })
 })
 
+test('an address that is ours by a route of the local table: what is sent from it follows that route', () => {
+  const { tunnels, fib, scheduler } = createSimple()
+  fib.routes.set('192.0.2.9/32', 'not-local')
+  const mine = entryTo(tunnels, '192.0.2.9', { local: ip('198.51.100.7') })
+  const other = entryTo(tunnels, '192.0.2.10', { local: ip('10.0.2.1') })
+  expect(mine).toMatchObject({ state: 'drop', reason: 'no-route' })
+  fib.routes.delete('192.0.2.9/32')
+  const { looks } = tunnels.counters()
+  fib.tell({ kind: 'route', family: 4, bytes: ip('198.51.100.0'), length: 24 })
+  scheduler.run()
+  expect(tunnels.entry(mine.id)).toBe(mine)
+  fib.tell({ kind: 'route', family: 4, bytes: ip('198.51.100.0'), length: 24, local: true })
+  scheduler.run()
+  expect(tunnels.entry(mine.id)).toMatchObject({ state: 'ready' })
+  expect(tunnels.entry(other.id)).toBe(other)
+  expect(tunnels.counters().looks - looks).toBe(1)
+  // And when nobody sends from it any more, nothing is kept of it.
+  tunnels.close()
+  expect(tunnels.counters()).toMatchObject({ entries: 0, ways: 0 })
+})
+
 describe('only what is concerned is looked at', () => {
   /** 50 peers, 20 users each: entries with VNIs of their own, and watches. */
   const create = () => {
