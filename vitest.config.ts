@@ -1,5 +1,13 @@
 import { defineConfig } from 'vitest/config'
 
+/** System tests that wait for timers of the kernel's and measure nothing: they wait together. */
+const WAITING = [
+  'test/system/tunnel/own-neighbours.test.ts',
+  'test/system/tunnel/neighbours.test.ts',
+  'test/system/tunnel/nud-kernel.test.ts',
+  'test/system/netlink/links.test.ts',
+]
+
 /** Levels of test, from no privileges to root; `scripts/test` runs each in turn. */
 export default defineConfig({
   test: {
@@ -28,12 +36,25 @@ export default defineConfig({
         test: {
           name: 'system',
           include: ['test/system/**/*.test.ts'],
+          exclude: WAITING,
           globalSetup: ['test/system/kit/global-setup.ts'],
           testTimeout: 120_000,
           hookTimeout: 60_000,
           // Two cores, and figures that depend on who else runs.
           fileParallelism: false,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'system-waiting',
+          include: WAITING,
+          globalSetup: ['test/system/kit/global-setup.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 60_000,
+          maxWorkers: WAITING.length,
+          sequence: { groupOrder: 3 },
         },
       },
     ],

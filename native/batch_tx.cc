@@ -15,6 +15,7 @@
 #include "checksum.h"
 #include "context.h"
 #include "layout.h"
+#include "pack.h"
 #include "segment.h"
 #include "slot_frame.h"
 #include "vnet.h"
@@ -146,6 +147,34 @@ void send_cut(const Device& device, const SlotFrame& frame, Cutter* cutter, int3
   }
 }
 
+// Whether the device takes the frame's segments packed into outer UDP super-frames.
+bool device_takes_packed(const Device& device, const SlotFrame& frame) {
+  const VnetFacts& facts = frame.facts;
+  if (device.header == 0 || (facts.gso_type & kGsoTunnel) == 0 || (facts.flags & kTunnelCsum) == 0) return false;
+  const uint32_t needs = TUN_F_CSUM | ((facts.gso_type & kGsoTunnel4) != 0 ? TUN_F_USO4 : TUN_F_USO6);
+  return (needs & ~device.offloads) == 0;
+}
+
+// False, and nothing sent, if the frame cannot be packed.
+bool send_packed(const Device& device, const SlotFrame& frame, Packer* packer, int32_t* result) {
+  if (!packer->begin(frame.bytes, frame.len, frame.facts)) return false;
+  uint8_t header[kVnetMax];
+  iovec parts[1 + PackedFrame::kParts];
+  for (PackedFrame packed; packer->next(&packed);) {
+    emit_vnet(header, device.header, packed.facts);
+    parts[0] = {header, static_cast<size_t>(device.header)};
+    for (int i = 0; i < packed.count; i++)
+      parts[1 + i] = {const_cast<uint8_t*>(packed.parts[i].at), packed.parts[i].len};
+    const int error = write_frame(device, parts, 1 + packed.count);
+    if (error != 0) {
+      count_error(error, result);
+      return true;
+    }
+    result[TX_WRITES]++;
+  }
+  return true;
+}
+
 // A slot's metadata, or null with a RangeError.
 int32_t* slot_meta(Args* args, int32_t* meta, size_t words, int32_t slot) {
   if (!args->ok()) return nullptr;
@@ -205,6 +234,7 @@ napi_value TxBatch(napi_env env, napi_callback_info info) {
   memset(result, 0, TX_RESULT_WORDS * sizeof *result);
 
   Cutter cutter;
+  Packer packer;
   for (int32_t i = 0; i < n; i++) {
     const int32_t* m = meta + static_cast<size_t>(slots[from + i]) * META_WORDS;
     SlotFrame frame;
@@ -212,7 +242,7 @@ napi_value TxBatch(napi_env env, napi_callback_info info) {
       result[TX_MALFORMED]++;
     } else if (device_takes(device, frame)) {
       send_whole(device, frame, result);
-    } else {
+    } else if (!device_takes_packed(device, frame) || !send_packed(device, frame, &packer, result)) {
       send_cut(device, frame, &cutter, result);
     }
   }

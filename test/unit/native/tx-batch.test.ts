@@ -131,9 +131,35 @@ describe('a frame that needs an offload', () => {
     const wanted = cut(24, frame, facts)
     for (let bit = 1; bit <= needs; bit <<= 1) {
       if ((needs & bit) === 0) continue
-      expect(written({ vnetHdr: 24, offloads: ALL & ~bit }, slot)).toEqual(wanted)
+      // With UDP segmentation, tunnelled segments would be packed (below).
+      const packing = facts.outerTh > 0 ? USO4 | USO6 : 0
+      expect(written({ vnetHdr: 24, offloads: ALL & ~bit & ~packing }, slot)).toEqual(wanted)
       expect(result[TX_WRITES]).toBe(twinSegment(frame, facts)!.length)
     }
+    expect(get(slot)).toEqual(frame)
+  })
+
+  it.each([
+    ['without a word for tunnels', CSUM | USO4, true],
+    ['but for the other IP version', CSUM | USO6, false],
+    ['but for checksums', USO4, false],
+  ])('a tunnel with a checksum is packed where the device segments UDP, %s', (_, offloads, packs) => {
+    const [frame, facts] = of({ ...tcp4, tunnel: { ip: four, csum: true } })
+    const slot = put(1, frame, facts)
+    const bytes = written({ vnetHdr: 12, offloads }, slot)
+    if (!packs) {
+      expect(bytes).toEqual(cut(12, frame, facts))
+      return
+    }
+    expect(result[TX_WRITES]).toBe(1)
+    const pieces = twinSegment(frame, facts)!
+    const outer = facts.outerTh + 8
+    const unit = pieces[0]!.length - outer
+    expect(bytes.slice(0, 10)).toEqual(
+      header(10, { ...NO_FACTS, flags: 1, gsoType: 5, gsoSize: unit, csumStart: facts.outerTh, csumOff: 6 }, outer),
+    )
+    // What is behind the outer header is what was behind those of the packets.
+    expect(bytes.slice(12 + outer)).toEqual(pieces.flatMap((piece) => piece.slice(outer)))
     expect(get(slot)).toEqual(frame)
   })
 
