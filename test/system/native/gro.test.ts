@@ -1,0 +1,186 @@
+/** What is merged at the receive, against what was sent: packets of many flows through a kernel's bridge from one TAP to another, one by one or packed, read with merging and without. */
+import { afterEach, beforeEach, expect, it } from 'vitest'
+import {
+  native,
+  RX_BIG_USED,
+  RX_RESULT_WORDS,
+  RX_SMALL_USED,
+  RX_SPARE,
+  TX_RESULT_WORDS,
+} from '../../../src/native/binding.ts'
+import {
+  createArena,
+  M_CSUM_OFF,
+  M_CSUM_START,
+  M_GSO_SIZE,
+  M_GSO_TYPE,
+  M_INNER_NH,
+  M_LEN,
+  M_OFF,
+  M_OUTER_TH,
+  M_VFLAGS,
+  META_WORDS,
+  SlotPool,
+  setTunnelPorts,
+} from '../../../src/packet/slot.ts'
+import { NO_FACTS } from '../../unit/native/slot.ts'
+import { build, type Shape } from '../../unit/native/super-frame.ts'
+import { type Facts, twinSegment } from '../../unit/native/twin.ts'
+import { needKernel } from '../kit/kernel.ts'
+import { Testbed } from '../kit/testbed.ts'
+import { type Side, tap } from './splice.ts'
+
+let bed: Testbed
+beforeEach(() => {
+  bed = new Testbed()
+})
+afterEach(() => bed.close())
+
+const MOST = 256
+const TUNNEL_GSO = 0x180
+
+interface Flow {
+  readonly frame: number[]
+  readonly facts: Facts
+  /** As on a wire. */
+  readonly packets: number[][]
+}
+
+/** TCP with options and PSH at its end, and UDP, of both versions of IP, without a tunnel and in one of each kind. */
+const flows = (tunnelled: boolean): Flow[] => {
+  const all: Flow[] = []
+  const tunnels = tunnelled
+    ? ([
+        { ip: { version: 4, extra: 0, id: 7 }, csum: true },
+        { ip: { version: 6, extra: 0, id: 0 }, csum: true },
+      ] as const)
+    : ([null] as const)
+  for (const tunnel of tunnels)
+    for (const version of [4, 6] as const)
+      for (const tcp of [true, false])
+        for (const size of [18, 700]) {
+          const shape: Shape = {
+            ...{ vlans: 0, tunnel, ip: { version, extra: 0, id: 100 }, tcp, tcpOptions: 3, tcpFlags: 0x18, seq: 1000 },
+            gsoSize: size,
+            payload: Array.from({ length: size * 11 + 5 }, (_, i) => (i * 7 + all.length) & 255),
+          }
+          const { frame, facts } = build(shape)
+          // A source port of its own.
+          frame[facts.csumStart + 1] = all.length + 1
+          all.push({ frame, facts, packets: twinSegment(frame, facts)! })
+        }
+  return all
+}
+
+const send = (side: Side, frames: readonly (readonly [number[], Facts])[]): void => {
+  const arena = createArena(1, 0, frames.length)
+  frames.forEach(([frame, facts], slot) => {
+    const m = slot * META_WORDS
+    arena.bytes.set(frame, arena.meta[m + M_OFF]!)
+    const words = [M_LEN, M_VFLAGS, M_GSO_TYPE, M_GSO_SIZE, M_CSUM_START, M_CSUM_OFF, M_OUTER_TH, M_INNER_NH]
+    const values = [
+      frame.length,
+      facts.flags,
+      facts.gsoType,
+      facts.gsoSize,
+      facts.csumStart,
+      facts.csumOff,
+      facts.outerTh,
+      facts.innerNh,
+    ]
+    words.forEach((word, i) => {
+      arena.meta[m + word] = values[i]!
+    })
+  })
+  const slots = Int32Array.from(frames, (_, i) => i)
+  const result = new Int32Array(TX_RESULT_WORDS)
+  const context = native.txOpen(side.fd, side.kind, side.vnetHdr, side.offloads, arena.bytes, arena.meta, slots, result)
+  native.txBatch(context, 0, slots.length)
+  expect([...result].slice(1, 5)).toEqual([0, 0, 0, 0])
+}
+
+/** Reads until there is nothing more for a while; what came, as on a wire, and in how many frames. */
+const receive = async (side: Side, wanted: number): Promise<{ packets: number[][]; frames: number }> => {
+  const arena = createArena(1, 512, 64)
+  setTunnelPorts(arena, [4789])
+  const pool = new SlotPool(arena, 0)
+  const out = new Int32Array(MOST + RX_SPARE)
+  const result = new Int32Array(RX_RESULT_WORDS)
+  const context = native.rxOpen(
+    ...([side.fd, side.kind, side.vnetHdr, 1, arena.bytes, arena.meta, pool.smallStack] as const),
+    ...([pool.bigStack, out, result, arena.tunnels] as const),
+  )
+  const pieces = new Uint8Array(1 << 20)
+  const lengths = new Int32Array(256)
+  const packets: number[][] = []
+  let frames = 0
+  await expect
+    .poll(
+      () => {
+        const n = native.rxBatch(context, pool.smallFree, pool.bigFree, MOST)
+        pool.smallFree -= result[RX_SMALL_USED]!
+        pool.bigFree -= result[RX_BIG_USED]!
+        for (const slot of out.subarray(0, n)) {
+          const count = native.segment(arena.bytes, arena.meta, slot, pieces, lengths)
+          expect(count).toBeGreaterThan(0)
+          for (let i = 0, at = 0; i < count; at += lengths[i++]!)
+            packets.push([...pieces.subarray(at, at + lengths[i]!)])
+          pool.give(slot)
+        }
+        frames += n
+        return packets.length
+      },
+      { interval: 2, timeout: 10_000 },
+    )
+    .toBe(wanted)
+  return { packets, frames }
+}
+
+it.for([
+  ['one by one', false, 'best', true],
+  ['one by one', false, 'none', false],
+  ['tunnelled, one by one', true, 'best', true],
+  ['tunnelled, one by one', true, 'none', false],
+  ['tunnelled and packed', true, 'best', true],
+  ['tunnelled and packed', true, 'none', false],
+] as const)(
+  'packets sent %s (tunnels: %s), TAP with offloads %s: all come as they were sent; merged: %s',
+  async ([how, tunnelled, offloads, merged], context) => {
+    await needKernel(context, 'bridge')
+    const middle = await bed.guest('m')
+    const from = tap(bed, { name: 'from', netns: middle.netns })
+    const to = tap(bed, { name: 'to', netns: middle.netns, offloads })
+    await middle.sysctl('net.ipv6.conf.all.disable_ipv6', 1)
+    await middle.must(['ip', 'link', 'add', 'br0', 'type', 'bridge', 'mcast_snooping', '0'])
+    for (const link of ['from', 'to']) await middle.must(['ip', 'link', 'set', link, 'master', 'br0', 'up'])
+    await middle.must(['ip', 'link', 'set', 'br0', 'up'])
+
+    const all = flows(tunnelled)
+    const known = new Map(all.flatMap(({ packets }, flow) => packets.map((p, n) => [p.join(), { flow, n }] as const)))
+    const total = known.size
+    if (how === 'tunnelled and packed')
+      send(
+        { ...from, offloads: from.offloads & ~TUNNEL_GSO },
+        all.map(({ frame, facts }) => [frame, facts] as const),
+      )
+    else {
+      // Flows take turns.
+      const turns = Math.max(...all.map(({ packets }) => packets.length))
+      for (let n = 0; n < turns; n++)
+        send(
+          from,
+          all.flatMap(({ packets }) => packets.slice(n, n + 1).map((packet) => [packet, NO_FACTS] as const)),
+        )
+    }
+    const got = await receive(to, total)
+    const next = all.map(() => 0)
+    for (const packet of got.packets) {
+      const which = known.get(packet.join())
+      expect(which, packet.slice(0, 100).join()).toBeDefined()
+      expect(which!.n).toBe(next[which!.flow]!++)
+    }
+    expect(next).toEqual(all.map(({ packets }) => packets.length))
+    if (merged) expect(got.frames).toBeLessThan(total / 4)
+    else expect(got.frames).toBe(total)
+  },
+)
