@@ -1,11 +1,15 @@
 import { defineConfig } from 'vitest/config'
 
-/** System tests that wait for timers of the kernel's and measure nothing: they wait together. */
+/** System tests that mostly wait, for timers and for daemons that start, and measure no rate: they wait together. */
 const WAITING = [
   'test/system/tunnel/own-neighbours.test.ts',
   'test/system/tunnel/neighbours.test.ts',
   'test/system/tunnel/nud-kernel.test.ts',
   'test/system/netlink/links.test.ts',
+  'test/system/switch/kinds.test.ts',
+  'test/system/switch/links.test.ts',
+  'test/system/switch/reload.test.ts',
+  'test/system/switch/start.test.ts',
 ]
 
 /** Levels of test, from no privileges to root; `scripts/test` runs each in turn. */
@@ -53,7 +57,7 @@ export default defineConfig({
           globalSetup: ['test/system/kit/global-setup.ts'],
           testTimeout: 120_000,
           hookTimeout: 60_000,
-          maxWorkers: WAITING.length,
+          maxWorkers: 3,
           sequence: { groupOrder: 3 },
         },
       },

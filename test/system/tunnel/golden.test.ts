@@ -64,7 +64,10 @@ const play = async (version: 4 | 6, offload: boolean): Promise<Outcome> => {
     await out.until(1)
     await out.stop()
     const before = (await daemon.counters()).dpif.frames
-    const wire = await Capture.start(bed, far, 'wire1', { direction: 'in', filter: `ether src ${HOST_MAC}` })
+    const wire = await Capture.start(bed, far, 'wire1', {
+      direction: 'in',
+      filter: `ether src ${HOST_MAC} and udp port 4789`,
+    })
     const guest = await Capture.start(bed, guests.a, 'vf0', { direction: 'in' })
     const pace = { burst: 16, gap: 0.01 }
     await Promise.all([sendFrames(guests.a, 'vf0', outward, pace), sendFrames(far, 'wire1', encapsulated, pace)])
