@@ -1,7 +1,7 @@
 /** What is measured of one point: names, units. */
 
-/** `nic`: offloaded exact flows, by tier 1; `table`: the rules of an eswitch's worker alone; `datapath`: masked flows of tier 2. */
-export type Kind = 'nic' | 'table' | 'datapath'
+/** `nic`: offloaded exact flows, without tier 1; `switch`: with it; `table`: the rules of an eswitch's worker alone; `datapath`: masked flows of tier 2. */
+export type Kind = 'nic' | 'switch' | 'table' | 'datapath'
 
 export const FIGURES = {
   uniform: { title: 'a frame, any flow', unit: 'ns', digits: 0 },
@@ -14,6 +14,8 @@ export const FIGURES = {
   tableEmpty: { title: "worker's table, empty", unit: 'MiB', digits: 1 },
   table: { title: "worker's table", unit: 'B/flow', digits: 0 },
   tablePut: { title: "worker's table, put", unit: 'flows/s', digits: 0 },
+  translated: { title: 'put, with tier 1', unit: 'flows/s', digits: 0 },
+  memoryTranslated: { title: 'memory, with tier 1', unit: 'B/flow', digits: 0 },
   statistics: { title: 'statistics', unit: 'us/flow', digits: 2 },
   pass: { title: 'revalidation, nothing changed', unit: 'ms', digits: 0 },
   change: { title: 'revalidation, rules changed', unit: 'ms', digits: 0 },

@@ -1,6 +1,6 @@
 /**
- * A whole switch in one thread, ports without a kernel: tier 1, the offload module, the datapath and, if flows are to be offloaded, an eswitch, as in production. With one mask tier 1
- * makes the flows, exact ones, and offers them; with more they are put into the datapath as they are, the traffic's group telling the mask.
+ * A whole switch in one thread, ports without a kernel: tier 1, the offload module, the datapath and, if flows are to be offloaded, an eswitch, as in production. Flows are exact ones that
+ * tier 1 makes (`translated`) or that are put as they are; with more than one mask they are the datapath's, the traffic's group telling the mask.
  */
 import { loadProfile } from '../../src/eswitch/profile-file.ts'
 import {
@@ -20,6 +20,7 @@ import { eventLoopScheduler } from '../../src/lib/scheduler.ts'
 import { OffloadModule } from '../../src/offload/module.ts'
 import { Ofproto } from '../../src/ofproto/ofproto.ts'
 import { Udpif } from '../../src/ofproto/udpif.ts'
+import { BATCH } from '../../src/port/thread-status.ts'
 import { withProfile } from '../../test/pipeline/offload/with-profile.ts'
 import { output, putFlow } from '../../test/pipeline/tiers/flows.ts'
 import { World } from '../../test/pipeline/tiers/harness.ts'
@@ -87,9 +88,11 @@ const masked = (flow: number, groups: number): Match => {
   return { key, mask }
 }
 
-/** `offloaded`: ports of an eswitch, which gets every flow; else the datapath's own. `groups`: masks. */
-export const createRig = async (flows: number, offloaded: boolean, groups = 1): Promise<Rig> => {
-  const world = new World({ eswitches: offloaded ? { nic0: flows } : {}, small: 1024, flows: flows + 16 })
+/** `offloaded`: ports of an eswitch, which gets every flow; else the datapath's own. `groups`: masks. `translated`: tier 1 makes the flows. */
+export const createRig = async (flows: number, offloaded: boolean, groups = 1, translated = false): Promise<Rig> => {
+  const exact = exactMask()
+  const actions = output(OUT)
+  const world = new World({ eswitches: offloaded ? { nic0: flows } : {}, small: 2048, big: 256, flows: flows + 16 })
   const { clock, dpif } = world
   const ofproto = new Ofproto(clock)
   const offload = new OffloadModule(dpif, { clock, scheduler: eventLoopScheduler })
@@ -97,13 +100,14 @@ export const createRig = async (flows: number, offloaded: boolean, groups = 1): 
   udpif.revalidator.maxIdle = Number.MAX_SAFE_INTEGER / 2
   const bridge = ofproto.addBridge('br0')
   const traffic = new Traffic(groups)
+  const sink = new Traffic()
   if (offloaded) {
     await world.start()
     offload.addEswitch(withProfile(world.eswitch('nic0'), { ...loadProfile('default'), tableSize: flows }))
   }
   for (const no of [IN, OUT]) {
     const name = `vf${no}`
-    const port = no === IN ? traffic : new Traffic()
+    const port = no === IN ? traffic : sink
     if (offloaded) {
       await world.run(dpif.portAdd({ no, name, kind: 'representor', eswitch: 'nic0' }))
       await world.run(world.eswitch('nic0').portAdd(no, name, { type: 'object', port }))
@@ -125,7 +129,7 @@ export const createRig = async (flows: number, offloaded: boolean, groups = 1): 
     offload,
     traffic,
     purge: async () => {
-      for (const { id } of [...dpif.flows()]) if (groups > 1) dpif.flowDel(id)
+      for (const { id } of [...dpif.flows()]) if (!translated) offload.flowDel(id)
       udpif.purge()
       await settle()
     },
@@ -134,14 +138,13 @@ export const createRig = async (flows: number, offloaded: boolean, groups = 1): 
       const now = clock.now()
       traffic.flowing = true
       const start = process.cpuUsage()
-      let frames = 0
-      for (let i = 0; i < rounds; i++) {
-        tier.round(now, ready, 1)
-        frames += 64
-      }
+      const before = sink.sent
+      for (let i = 0; i < rounds; i++) tier.round(now, ready, 1)
       const { user, system } = process.cpuUsage(start)
       traffic.flowing = false
-      return ((user + system) * 1000) / frames
+      const sent = sink.sent - before
+      if (sent !== rounds * BATCH) throw new Error(`${sent} frames were sent, ${rounds * BATCH} expected`)
+      return ((user + system) * 1000) / sent
     },
     put: async (first, n) => {
       let main = 0
@@ -151,6 +154,7 @@ export const createRig = async (flows: number, offloaded: boolean, groups = 1): 
         const start = performance.now()
         for (; flow < end; flow++) {
           if (groups > 1) putFlow(dpif, masked(flow, groups), output(OUT))
+          else if (!translated) offload.flowPut({ id: offload.flowNew(), ufid: `${flow}`, match: { key: keyOf(flow, 1), mask: exact }, actions })
           else if (!udpif.preinstall(keyOf(flow, groups))) throw new Error(`flow ${flow} was not put`)
         }
         main += performance.now() - start
