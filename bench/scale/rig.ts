@@ -59,7 +59,8 @@ export interface Rig {
 /** The mask of a flow that RULE makes. */
 export const exactMask = (): Int32Array => {
   const mask = createKey()
-  for (const word of [K_RECIRC_ID, K_IN_PORT, K_ETH, K_ETH + 1, K_ETH + 2, K_DL_TYPE, K_NW_SRC, K_NW_DST, K_TP]) mask[word] = -1
+  for (const word of [K_RECIRC_ID, K_IN_PORT, K_ETH, K_ETH + 1, K_ETH + 2, K_DL_TYPE, K_NW_SRC, K_NW_DST, K_TP])
+    mask[word] = -1
   mask[K_NW] = 0xff0000ff | 0
   return mask
 }
@@ -154,7 +155,13 @@ export const createRig = async (flows: number, offloaded: boolean, groups = 1, t
         const start = performance.now()
         for (; flow < end; flow++) {
           if (groups > 1) putFlow(dpif, masked(flow, groups), output(OUT))
-          else if (!translated) offload.flowPut({ id: offload.flowNew(), ufid: `${flow}`, match: { key: keyOf(flow, 1), mask: exact }, actions })
+          else if (!translated)
+            offload.flowPut({
+              id: offload.flowNew(),
+              ufid: `${flow}`,
+              match: { key: keyOf(flow, 1), mask: exact },
+              actions,
+            })
           else if (!udpif.preinstall(keyOf(flow, groups))) throw new Error(`flow ${flow} was not put`)
         }
         main += performance.now() - start

@@ -20,7 +20,7 @@ const FIRST_DST = 0x0b000000
 /** Addresses of flow `flow`; `group` tells apart what differs in more than the source. */
 export const sourceOf = (flow: number): number => FIRST_SRC + flow
 export const targetOf = (group: number): number => FIRST_DST + group
-export const PORTS = ((FIRST_PORT << 16) | FIRST_PORT) | 0
+export const PORTS = (FIRST_PORT << 16) | FIRST_PORT | 0
 
 /** The same numbers in every run. */
 const random = (seed: number): (() => number) => {
@@ -69,7 +69,7 @@ export class Traffic implements Port {
     payload: new Array(22).fill(0),
   })
   readonly #groups: number
-  #choices = new Int32Array(CHOICES)
+  #choices: Int32Array = new Int32Array(CHOICES)
   #at = 0
   /** Gives nothing unless it flows. */
   flowing = false
