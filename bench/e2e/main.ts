@@ -27,7 +27,8 @@ Measures the switch beside raw splices of its TAPs, Open vSwitch and the kernel,
   --json FILE      where the figures go (build/bench/result.json)
   --keep           keep the figures as bench/result.json too, and make docs/performance.md's from them
   --docs           only make docs/performance.md's figures from bench/result.json
-  --smoke          a fraction of a second each, to see that it works; nothing is judged`
+  --smoke          a fraction of a second each, to see that it works; nothing is judged
+  --scale          what the number of flows costs, instead; has options of its own: --scale --help`
 
 /** Share of the CPU that others may use while figures are taken that are kept. */
 const MOST_FOREIGN = 0.08

@@ -145,6 +145,23 @@ const newFlows = async (setup: Setup, effort: Effort): Promise<Figures> => {
   }
 }
 
+export const WORKS = ['tcp', 'udp'] as const
+export type Work = (typeof WORKS)[number]
+
+/** Gives a set-up one kind of work, one TCP stream or small packets of one flow, for so long; tells how much was carried. */
+export const carry = async (setup: Setup, work: Work, seconds: number): Promise<string> => {
+  const { guests, address } = { guests: setup.site.guests, address: setup.site.address('b') }
+  await ping(guests.a, address, { count: 3, interval: 0.05, wait: 5 })
+  if (work === 'udp') {
+    const { rate } = await counted(setup, PORT, ['send', address, String(PORT), String(seconds), '1', '0'])
+    return `${(rate / 1000).toFixed(0)} thousand packets a second`
+  }
+  // iperf3 takes whole seconds.
+  const amount = seconds < 1 ? { bytes: '64M' } : { seconds: Math.round(seconds) }
+  const { rate } = await iperf(guests.a, guests.b, address, { ...amount, congestion: CONGESTION })
+  return `${(rate / 1e9).toFixed(2)} Gbit/s`
+}
+
 /** What the set-up's processes need while nothing happens. To be asked when all of the scenario stand and are silent. */
 export const idle = async (setups: readonly Setup[], seconds: number): Promise<Map<Setup, Figures>> => {
   const owned = setups.filter((setup) => pidsOf(setup).length > 0)

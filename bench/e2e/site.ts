@@ -11,11 +11,20 @@ export class Site {
   readonly bed: Testbed
   readonly scenario: Scenario
   readonly guests: Readonly<Record<Side, Guest>>
+  /** Options of Node.js for switches that are ours. */
+  readonly node: readonly string[]
   readonly #index: number
   #fabric: Promise<Guest> | undefined
 
   /** `index`: 1..250, unique in the scenario. */
-  constructor(bed: Testbed, scenario: Scenario, guests: Readonly<Record<Side, Guest>>, index: number) {
+  constructor(
+    bed: Testbed,
+    scenario: Scenario,
+    guests: Readonly<Record<Side, Guest>>,
+    index: number,
+    node: readonly string[] = [],
+  ) {
+    this.node = node
     this.bed = bed
     this.scenario = scenario
     this.guests = guests

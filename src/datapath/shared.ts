@@ -13,7 +13,8 @@ export const OWNER_FIRST_ESWITCH = 2
 export const FS_PACKETS = 0
 export const FS_BYTES = 1
 export const FS_USED = 2
-export const FLOW_STAT_WORDS = 3
+/** One is not used (port/flow-account.ts). */
+export const FLOW_STAT_WORDS = 4
 
 /** Indices in `counters` (Float64Array), in the order of DpifCounters where it has them. */
 export const C_FRAMES = 0

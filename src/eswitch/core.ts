@@ -26,7 +26,8 @@ import { GONE, HeldFrames, STAYS, UP } from './held-frames.ts'
 import { PortControl } from './port-control.ts'
 import { PUSH_WORDS } from './pushes.ts'
 import { RuleCommands } from './rule-commands.ts'
-import { KIND_POP, KIND_PUSH, RuleTable } from './rule-table.ts'
+import { KIND_POP, KIND_PUSH } from './rule-programs.ts'
+import { RuleTable } from './rule-table.ts'
 import {
   EC_DOWN,
   EC_FRAMES,
@@ -75,8 +76,14 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   readonly #commands: RuleCommands
   readonly #control: PortControl
   /** Of the frame as it came, and without its outer headers. */
-  readonly #key = createKey()
+  #key = createKey()
   readonly #inner = createKey()
+  /** Of a batch that is looked up as one: keys, their hashes, the rules that they probably find. */
+  readonly #keys = Array.from({ length: RX_ROOM }, createKey)
+  readonly #hashes = new Int32Array(RX_ROOM)
+  readonly #guesses = new Int32Array(RX_ROOM)
+  /** Kept, so that a compiler cannot leave out the reading. */
+  #touched = 0
   readonly #batch = new Int32Array(RX_ROOM)
   #now = 0
   #sortAt = 0
@@ -175,6 +182,11 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     return busy
   }
 
+  /** Of no meaning (#touched). */
+  get touched(): number {
+    return this.#touched
+  }
+
   /** Frames that wait for their rules. */
   get held(): number {
     return this.#held.count
@@ -194,6 +206,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     if (n > 0) {
       this.#add(EC_FRAMES, n)
       if (this.#outputs.isDown(no)) for (let i = 0; i < n; i++) this.#drop(this.#batch[i]!, no, PORT_DOWN)
+      else if (this.#rules.many) this.#arriveAll(n, no)
       else for (let i = 0; i < n; i++) this.#arrive(this.#batch[i]!, no)
       return true
     }
@@ -201,22 +214,52 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     return false
   }
 
+  /**
+   * The first `n` frames of the batch. With many rules each look-up waits for memory several times; so what all of them need is asked for first, step by step, and the processor
+   * fetches it side by side. No rule changes meanwhile.
+   */
+  #arriveAll(n: number, no: number): void {
+    const rules = this.#rules
+    const keys = this.#keys
+    const hashes = this.#hashes
+    const guesses = this.#guesses
+    for (let i = 0; i < n; i++) {
+      extractFrame(this.#shared.arena, this.#batch[i]!, keys[i]!)
+      hashes[i] = rules.hash(keys[i]!)
+    }
+    for (let i = 0; i < n; i++) guesses[i] = rules.touch(hashes[i]!)
+    let touched = 0
+    for (let i = 0; i < n; i++) {
+      const guess = guesses[i]!
+      if (guess >= 0) touched |= rules.touchRule(guess) | this.#account.touch(guess)
+    }
+    this.#touched = touched
+    for (let i = 0; i < n; i++) {
+      this.#key = keys[i]!
+      this.#decide(this.#batch[i]!, no, rules.findHashed(this.#key, hashes[i]!))
+    }
+  }
+
   #arrive(slot: number, no: number): void {
     extractFrame(this.#shared.arena, slot, this.#key)
+    this.#decide(slot, no, this.#rules.find(this.#key))
+  }
+
+  /** What becomes of the frame whose key is in #key: `rule` is its, -1: none. */
+  #decide(slot: number, no: number, rule: number): void {
     const rules = this.#rules
-    const rule = rules.find(this.#key)
     if (rule < 0) {
       this.#miss(slot, no)
       return
     }
-    const kind = rules.kinds[rule]!
+    const kind = rules.kind(rule)
     if (kind === KIND_POP) this.#arriveTunnelled(slot, no, rule)
     else if (kind === KIND_PUSH && !this.#fits(slot, rule)) this.#miss(slot, no)
-    else if (rules.states[rule] === RULE_ACTIVE && this.#behind.size === 0 && this.#held.count === 0)
+    else if (rules.state(rule) === RULE_ACTIVE && this.#behind.size === 0 && this.#held.count === 0)
       this.#hit(slot, rule, this.#key)
     else {
       const order = microflow(this.#key)
-      if (rules.states[rule] === RULE_ACTIVE && this.#isNext(no, order)) this.#hit(slot, rule, this.#key)
+      if (rules.state(rule) === RULE_ACTIVE && this.#isNext(no, order)) this.#hit(slot, rule, this.#key)
       else this.#hold(slot, rule, -1, order)
     }
   }
@@ -224,7 +267,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   /** A frame that `tnl_pop` rule `outer` matches: the rule for what is inside must say what to do with it. */
   #arriveTunnelled(slot: number, no: number, outer: number): void {
     const rules = this.#rules
-    if (rules.states[outer] !== RULE_ACTIVE) {
+    if (rules.state(outer) !== RULE_ACTIVE) {
       this.#hold(slot, outer, -1, microflow(this.#key))
       return
     }
@@ -235,7 +278,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
       this.#miss(slot, no)
       return
     }
-    const active = rules.states[rule] === RULE_ACTIVE
+    const active = rules.state(rule) === RULE_ACTIVE
     if (!active || this.#behind.size > 0 || this.#held.count > 0) {
       const order = microflow(this.#key)
       if (!active || !this.#isNext(no, order)) {
@@ -257,7 +300,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     extractFrame(this.#shared.arena, slot, this.#inner)
     const rule = this.#rules.findInner(this.#inner)
     if (rule >= 0) {
-      const kind = this.#rules.kinds[rule]!
+      const kind = this.#rules.kind(rule)
       if (kind !== KIND_POP && (kind !== KIND_PUSH || this.#fits(slot, rule))) return rule
     }
     this.#executor.unpop(slot)
@@ -266,7 +309,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
 
   /** False if an encap entry of the rule is not to be had or the frame is too big for its underlay: the datapath knows what to do then. */
   #fits(slot: number, rule: number): boolean {
-    const pushes = this.#rules.pushes[rule]!
+    const pushes = this.#rules.pushes(rule)
     for (let i = 0; i < pushes.length; i += PUSH_WORDS) {
       const row = this.#executor.encaps.get(pushes[i]!)
       if (row === undefined || row.state !== ENCAP_READY) return false
@@ -301,7 +344,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   #hit(slot: number, rule: number, key: Int32Array): void {
     this.#add(EC_HITS, 1)
     this.#account.count(rule, slot, key, this.#now)
-    this.#executor.run(this.#rules.programs[rule]!, slot)
+    this.#executor.run(this.#rules.program(rule), slot)
   }
 
   #goUp(slot: number, no: number): void {
@@ -338,12 +381,13 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
    * frames of its microflow are above or before it.
    */
   #letGo(slot: number, rule: number, inner: number, order: number, behind: boolean, all: boolean): number {
-    const { states } = this.#rules
+    const rules = this.#rules
     const no = this.#meta[slot * META_WORDS + M_PORT]!
-    const innerState = inner < 0 ? RULE_ACTIVE : states[inner]!
+    const innerState = inner < 0 ? RULE_ACTIVE : rules.state(inner)
     let next = UP
-    if (states[rule] !== RULE_NONE && innerState !== RULE_NONE) {
-      const armed = states[rule] === RULE_ARMED || innerState === RULE_ARMED
+    const state = rules.state(rule)
+    if (state !== RULE_NONE && innerState !== RULE_NONE) {
+      const armed = state === RULE_ARMED || innerState === RULE_ARMED
       next = armed || behind || this.#behind.has(no, order) ? STAYS : this.#runHeld(slot, rule)
     }
     if (next === GONE || (next === STAYS && !all)) return next
@@ -357,8 +401,8 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   #runHeld(slot: number, rule: number): number {
     const rules = this.#rules
     extractFrame(this.#shared.arena, slot, this.#key)
-    if (rules.kinds[rule] !== KIND_POP) {
-      if (rules.kinds[rule] === KIND_PUSH && !this.#fits(slot, rule)) return UP
+    if (rules.kind(rule) !== KIND_POP) {
+      if (rules.kind(rule) === KIND_PUSH && !this.#fits(slot, rule)) return UP
       this.#uplink.cancel(slot)
       this.#hit(slot, rule, this.#key)
       return GONE
@@ -367,7 +411,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     const bytes = this.#bytes(slot, packets)
     const inner = this.#popTo(slot)
     if (inner < 0) return UP
-    if (rules.states[inner] !== RULE_ACTIVE) {
+    if (rules.state(inner) !== RULE_ACTIVE) {
       this.#executor.unpop(slot)
       this.#held.setInner(slot, inner)
       return STAYS

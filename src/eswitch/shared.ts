@@ -9,7 +9,8 @@ import { createStatus } from '../port/thread-status.ts'
 export const RS_PACKETS = 0
 export const RS_BYTES = 1
 export const RS_USED = 2
-export const RULE_STAT_WORDS = 3
+/** One is not used (port/flow-account.ts). */
+export const RULE_STAT_WORDS = 4
 
 /** Values in `ruleState`. */
 export const RULE_NONE = 0

@@ -1,7 +1,11 @@
 /**
- * The one look-up code of tiers 2 and 3: an exact-match cache in front of the megaflow table. One thread only; changed between batches.
+ * The one look-up code of tiers 2 and 3: a cache of hashes in front of the megaflow table, which is asked by itself while it has but one mask. One thread only; changed between batches.
+ *
+ * A look-up is `find(key, hash(key))`. With many flows most of its time is waiting for memory. Who has several keys hashes them all first and calls `touch` for each, so that the
+ * processor fetches what they need side by side.
  */
-import { ExactMatchCache } from './emc.ts'
+import { hashEnd, hashWord } from './hash.ts'
+import { HashCache } from './hash-cache.ts'
 import {
   K_CT_STATE,
   K_DL_TYPE,
@@ -17,7 +21,7 @@ import {
   K_TUN_SRC,
   K_VLAN0,
 } from './key.ts'
-import { MegaflowTable } from './megaflow.ts'
+import { MegaflowTable, type Subtable } from './megaflow.ts'
 
 /** What usually tells two packets apart. Others only share a set of the cache. */
 const HASHED = Int32Array.of(
@@ -45,32 +49,52 @@ const HASHED = Int32Array.of(
 )
 
 const hashKey = (key: Int32Array): number => {
-  let h = 0
-  for (let i = 0; i < HASHED.length; i++) {
-    h = Math.imul(h ^ key[HASHED[i]!]!, 0x9e3779b1)
-    h ^= h >>> 15
-  }
-  return h
+  let sum = 0
+  for (let i = 0; i < HASHED.length; i++) sum = (sum + hashWord(key[HASHED[i]!]!, i)) | 0
+  return hashEnd(sum)
 }
 
+const FIRST_ENTRIES = 8192
+const MOST_ENTRIES = 1 << 20
+/** With so many flows what look-ups need is not in the processor's nearer caches any more. */
+const MANY = 1 << 14
+
 export class FlowCache {
-  readonly #emc: ExactMatchCache
+  #cache: HashCache
   readonly #table = new MegaflowTable()
-  /** By flow id; raised when the flow goes. */
-  #generations = new Int32Array(64)
+  /** The table's only subtable, if it has just one. */
+  #only: Subtable | undefined
   cacheHits = 0
   flowHits = 0
   misses = 0
 
-  constructor(emcEntries = 8192) {
-    this.#emc = new ExactMatchCache(emcEntries)
+  /** `entries` of the cache to begin with; it grows with the number of flows. */
+  constructor(entries = FIRST_ENTRIES) {
+    this.#cache = new HashCache(entries)
   }
 
   /** Flow id for the key (K_DP_WORDS words count), or -1. Hot path. */
   lookup(key: Int32Array): number {
-    const hash = hashKey(key)
-    const cached = this.#emc.find(key, hash, this.#generations)
-    if (cached >= 0) {
+    return this.find(key, this.hash(key))
+  }
+
+  /** What `find` and `touch` want to know of a key; until the next change of the table. */
+  hash(key: Int32Array): number {
+    const only = this.#only
+    return only === undefined ? hashKey(key) : only.hash(key)
+  }
+
+  find(key: Int32Array, hash: number): number {
+    const only = this.#only
+    if (only !== undefined) {
+      const id = only.find(key, hash)
+      this.#table.probes++
+      if (id < 0) this.misses++
+      else this.flowHits++
+      return id
+    }
+    const cached = this.#cache.find(hash)
+    if (cached >= 0 && this.#table.matches(cached, key)) {
       this.cacheHits++
       return cached
     }
@@ -80,25 +104,35 @@ export class FlowCache {
       return -1
     }
     this.flowHits++
-    this.#emc.insert(key, hash, id, this.#generations)
+    this.#cache.insert(hash, id)
     return id
+  }
+
+  /** True if it pays to touch several before they are looked up. */
+  get many(): boolean {
+    return this.#table.count >= MANY
+  }
+
+  /** The flow that will probably be found, or -1: a guess that brings what `find` needs into the processor's cache. */
+  touch(hash: number): number {
+    const only = this.#only
+    return only === undefined ? this.#cache.find(hash) : only.touch(hash) - 1
   }
 
   /** Inserts a flow, or gives an existing one a new match. */
   put(id: number, mask: Int32Array, key: Int32Array): void {
     this.delete(id)
-    if (id >= this.#generations.length) {
-      const grown = new Int32Array(Math.max(id + 1, this.#generations.length * 2))
-      grown.set(this.#generations)
-      this.#generations = grown
-    }
     this.#table.insert(id, mask, key)
+    this.#only = this.#table.only
+    const { entries } = this.#cache
+    // What it knew comes back with the next packets.
+    if (this.#table.count > entries && entries < MOST_ENTRIES) this.#cache = new HashCache(entries * 2)
   }
 
   /** False when there is no such flow. */
   delete(id: number): boolean {
     if (!this.#table.remove(id)) return false
-    this.#generations[id] = (this.#generations[id]! + 1) | 0
+    this.#only = this.#table.only
     return true
   }
 
@@ -114,7 +148,7 @@ export class FlowCache {
     return this.#table.masks
   }
 
-  /** Subtables looked at over all look-ups beyond the exact-match cache. */
+  /** Subtables looked at over all look-ups beyond the cache. */
   get maskProbes(): number {
     return this.#table.probes
   }

@@ -4,9 +4,25 @@
  *
  * All state lies in growable typed arrays, sized for a million flows. Flow ids are small integers that the caller hands out.
  */
+import { hashEnd, hashWord } from './hash.ts'
 import { K_DP_WORDS } from './key.ts'
 
 const FIRST_CAPACITY = 16
+/** A row: flow id + 1 (0: free), hash, then the masked words. */
+const ROW_HASH = 1
+const ROW_KEY = 2
+/**
+ * Words before the first row, and to a line of the processor's cache. A large block of the C library begins 16 bytes into a page: with these in front rows of up to a line
+ * do not straddle two. Where it begins elsewhere they may, which costs speed alone.
+ */
+const BASE = 12
+const LINE = 16
+
+/** Words from row to row: a part of a line, or whole ones. */
+const strideOf = (words: number): number => {
+  const need = ROW_KEY + words
+  return need <= 4 ? 4 : need <= 8 ? 8 : Math.ceil(need / LINE) * LINE
+}
 
 /** All flows that have one mask: an open-addressing hash over the words that the mask looks at. */
 export class Subtable {
@@ -17,8 +33,8 @@ export class Subtable {
   readonly name: string
   hits = 0
   count = 0
-  #ids = new Int32Array(FIRST_CAPACITY).fill(-1)
-  #keys: Int32Array
+  readonly #stride: number
+  #rows: Int32Array
   #capacityMask = FIRST_CAPACITY - 1
 
   constructor(name: string, mask: Int32Array) {
@@ -27,107 +43,108 @@ export class Subtable {
     for (let w = 0; w < K_DP_WORDS; w++) if (mask[w] !== 0) words.push(w)
     this.words = Int32Array.from(words)
     this.masks = Int32Array.from(words, (w) => mask[w]!)
-    this.#keys = new Int32Array(FIRST_CAPACITY * words.length)
+    this.#stride = strideOf(words.length)
+    this.#rows = new Int32Array(BASE + FIRST_CAPACITY * this.#stride)
   }
 
-  find(key: Int32Array): number {
+  hash(key: Int32Array): number {
     const { words, masks } = this
-    const ids = this.#ids
-    const keys = this.#keys
+    let sum = 0
+    for (let i = 0; i < words.length; i++) sum = (sum + hashWord(key[words[i]!]! & masks[i]!, i)) | 0
+    return hashEnd(sum)
+  }
+
+  /** `hash`: of the key, by `hash`. */
+  find(key: Int32Array, hash: number): number {
+    const { words, masks } = this
+    const rows = this.#rows
+    const stride = this.#stride
     const capacityMask = this.#capacityMask
     const n = words.length
-    let h = 0
-    for (let i = 0; i < n; i++) {
-      h = Math.imul(h ^ (key[words[i]!]! & masks[i]!), 0x9e3779b1)
-      h ^= h >>> 15
-    }
-    let place = h & capacityMask
+    let place = hash & capacityMask
     for (;;) {
-      const id = ids[place]!
-      if (id < 0) return -1
-      const at = place * n
-      let i = 0
-      while (i < n && keys[at + i] === (key[words[i]!]! & masks[i]!)) i++
-      if (i === n) return id
+      const at = BASE + place * stride
+      const held = rows[at]!
+      if (held === 0) return -1
+      if (rows[at + ROW_HASH] === hash) {
+        let i = 0
+        while (i < n && rows[at + ROW_KEY + i] === (key[words[i]!]! & masks[i]!)) i++
+        if (i === n) return held - 1
+      }
       place = (place + 1) & capacityMask
     }
+  }
+
+  /** Flow id + 1 of the first row where such a key is looked for, 0 for none: brings it into the processor's cache. */
+  touch(hash: number): number {
+    return this.#rows[BASE + (hash & this.#capacityMask) * this.#stride]!
+  }
+
+  /** True if the flow at `place` matches the key. */
+  matches(place: number, key: Int32Array): boolean {
+    const { words, masks } = this
+    const rows = this.#rows
+    const n = words.length
+    const at = BASE + place * this.#stride + ROW_KEY
+    let i = 0
+    while (i < n && rows[at + i] === (key[words[i]!]! & masks[i]!)) i++
+    return i === n
   }
 
   /** Inserts behind flows with an equal key, if there are any. Returns its place, which later insertions and removals report in `places`. */
   insert(id: number, key: Int32Array, places: Int32Array): void {
     if ((this.count + 1) * 2 > this.#capacityMask + 1) this.#grow(places)
-    const n = this.words.length
-    let place = this.#hashOf(key) & this.#capacityMask
-    while (this.#ids[place]! >= 0) place = (place + 1) & this.#capacityMask
-    this.#ids[place] = id
-    for (let i = 0; i < n; i++) this.#keys[place * n + i] = key[this.words[i]!]! & this.masks[i]!
+    const hash = this.hash(key)
+    const place = this.#free(hash)
+    const at = BASE + place * this.#stride
+    this.#rows[at] = id + 1
+    this.#rows[at + ROW_HASH] = hash
+    for (let i = 0; i < this.words.length; i++) this.#rows[at + ROW_KEY + i] = key[this.words[i]!]! & this.masks[i]!
     places[id] = place
     this.count++
   }
 
   /** Removes the flow at its place and closes the gap, so that probing needs no tombstones. */
   remove(id: number, places: Int32Array): void {
-    const n = this.words.length
+    const rows = this.#rows
+    const stride = this.#stride
+    const capacityMask = this.#capacityMask
     let hole = places[id]!
-    if (this.#ids[hole] !== id) throw new Error(`flow ${id} is not at place ${hole} of its subtable`)
-    this.#ids[hole] = -1
+    if (rows[BASE + hole * stride] !== id + 1) throw new Error(`flow ${id} is not at place ${hole} of its subtable`)
+    rows[BASE + hole * stride] = 0
     this.count--
-    for (
-      let place = (hole + 1) & this.#capacityMask;
-      this.#ids[place]! >= 0;
-      place = (place + 1) & this.#capacityMask
-    ) {
-      const home = this.#storedHash(place) & this.#capacityMask
-      if (((place - home) & this.#capacityMask) < ((place - hole) & this.#capacityMask)) continue
-      const moved = this.#ids[place]!
-      this.#ids[hole] = moved
-      this.#keys.copyWithin(hole * n, place * n, place * n + n)
-      places[moved] = hole
-      this.#ids[place] = -1
+    for (let place = (hole + 1) & capacityMask; ; place = (place + 1) & capacityMask) {
+      const at = BASE + place * stride
+      const moved = rows[at]!
+      if (moved === 0) return
+      const home = rows[at + ROW_HASH]! & capacityMask
+      if (((place - home) & capacityMask) < ((place - hole) & capacityMask)) continue
+      rows.copyWithin(BASE + hole * stride, at, at + stride)
+      places[moved - 1] = hole
+      rows[at] = 0
       hole = place
     }
   }
 
-  #hashOf(key: Int32Array): number {
-    let h = 0
-    for (let i = 0; i < this.words.length; i++) {
-      h = Math.imul(h ^ (key[this.words[i]!]! & this.masks[i]!), 0x9e3779b1)
-      h ^= h >>> 15
-    }
-    return h
-  }
-
-  #storedHash(place: number): number {
-    const n = this.words.length
-    let h = 0
-    for (let i = 0; i < n; i++) {
-      h = Math.imul(h ^ this.#keys[place * n + i]!, 0x9e3779b1)
-      h ^= h >>> 15
-    }
-    return h
+  #free(hash: number): number {
+    let place = hash & this.#capacityMask
+    while (this.#rows[BASE + place * this.#stride] !== 0) place = (place + 1) & this.#capacityMask
+    return place
   }
 
   #grow(places: Int32Array): void {
-    const n = this.words.length
-    const ids = this.#ids
-    const keys = this.#keys
-    const capacity = ids.length * 2
-    this.#ids = new Int32Array(capacity).fill(-1)
-    this.#keys = new Int32Array(capacity * n)
+    const stride = this.#stride
+    const old = this.#rows
+    const capacity = (this.#capacityMask + 1) * 2
+    this.#rows = new Int32Array(BASE + capacity * stride)
     this.#capacityMask = capacity - 1
-    for (let old = 0; old < ids.length; old++) {
-      const id = ids[old]!
-      if (id < 0) continue
-      let h = 0
-      for (let i = 0; i < n; i++) {
-        h = Math.imul(h ^ keys[old * n + i]!, 0x9e3779b1)
-        h ^= h >>> 15
-      }
-      let place = h & this.#capacityMask
-      while (this.#ids[place]! >= 0) place = (place + 1) & this.#capacityMask
-      this.#ids[place] = id
-      this.#keys.set(keys.subarray(old * n, old * n + n), place * n)
-      places[id] = place
+    for (let from = BASE; from < old.length; from += stride) {
+      const held = old[from]!
+      if (held === 0) continue
+      const place = this.#free(old[from + ROW_HASH]!)
+      const at = BASE + place * stride
+      for (let i = 0; i < stride; i++) this.#rows[at + i] = old[from + i]!
+      places[held - 1] = place
     }
   }
 }
@@ -159,7 +176,7 @@ export class MegaflowTable {
     const tables = this.#subtables
     for (let i = 0; i < tables.length; i++) {
       const table = tables[i]!
-      const id = table.find(key)
+      const id = table.find(key, table.hash(key))
       if (id >= 0) {
         this.probes += i + 1
         table.hits++
@@ -168,6 +185,17 @@ export class MegaflowTable {
     }
     this.probes += tables.length
     return -1
+  }
+
+  /** The only subtable, if there is just one. */
+  get only(): Subtable | undefined {
+    return this.#subtables.length === 1 ? this.#subtables[0] : undefined
+  }
+
+  /** True if there is such a flow and it matches the key. */
+  matches(id: number, key: Int32Array): boolean {
+    const table = this.#of[id]
+    return table?.matches(this.#places[id]!, key) === true
   }
 
   /** Inserts a flow whose id is not in the table. `mask` and `key` have K_DP_WORDS words at least; key bits outside of the mask are ignored. */

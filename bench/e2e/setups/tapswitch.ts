@@ -53,11 +53,15 @@ const between =
       mtu,
     })
     const { eswitches, port } = place(way, { [a]: vf('a'), [b]: vf('b') })
-    const daemon = await Daemon.start(site.bed, {
-      offload: { enabled: way === 'offloaded' },
-      eswitches,
-      bridges: { br0: { ports: { [a]: port(a), [b]: port(b) } } },
-    })
+    const daemon = await Daemon.start(
+      site.bed,
+      {
+        offload: { enabled: way === 'offloaded' },
+        eswitches,
+        bridges: { br0: { ports: { [a]: port(a), [b]: port(b) } } },
+      },
+      { node: site.node },
+    )
     return part(daemon, way, 'br0', a, b)
   }
 
@@ -76,17 +80,21 @@ const end =
       remote_ip: outerAddress(scenario, otherSide(side)),
       key: VNI,
     }
-    const daemon = await Daemon.start(site.bed, {
-      offload: { enabled: way === 'offloaded' },
-      eswitches,
-      bridges: {
-        'br-phy': {
-          internal: { addresses: [outerPrefix(scenario, side)], mtu: UNDERLAY_MTU, netns: host.netns },
-          ports: { [uplink]: port(uplink) },
+    const daemon = await Daemon.start(
+      site.bed,
+      {
+        offload: { enabled: way === 'offloaded' },
+        eswitches,
+        bridges: {
+          'br-phy': {
+            internal: { addresses: [outerPrefix(scenario, side)], mtu: UNDERLAY_MTU, netns: host.netns },
+            ports: { [uplink]: port(uplink) },
+          },
+          'br-int': { ports: { [link]: port(link), vx0: { type: 'vxlan', options } } },
         },
-        'br-int': { ports: { [link]: port(link), vx0: { type: 'vxlan', options } } },
       },
-    })
+      { node: site.node },
+    )
     await site.plug(side)
     return part(daemon, way, 'br-int', link, 'vx0')
   }

@@ -13,6 +13,12 @@ export const TAPSWITCH = fileURLToPath(new URL('../../../dist/cli/tapswitch.js',
 /** A configuration as data; `control` is filled in. JSON is YAML, so that tests need no emitter. */
 export type ConfigData = Record<string, unknown>
 
+export interface DaemonOptions {
+  readonly args?: readonly string[]
+  /** Options of Node.js. */
+  readonly node?: readonly string[]
+}
+
 let daemons = 0
 
 export class Daemon {
@@ -27,12 +33,13 @@ export class Daemon {
   }
 
   /** Starts the switch and resolves when it says that it is ready. Rejects with its output when it ends instead. */
-  static async start(bed: Testbed, config: ConfigData, options: { args?: readonly string[] } = {}): Promise<Daemon> {
+  static async start(bed: Testbed, config: ConfigData, options: DaemonOptions = {}): Promise<Daemon> {
     const name = `switch${daemons++}`
     const control = bed.path(`${name}.ctl`)
     const configPath = bed.path(`${name}.yaml`)
     writeFileSync(configPath, JSON.stringify({ control, ...config }, null, 2))
-    const running = bed.start([process.execPath, TAPSWITCH, 'run', '--config', configPath, ...(options.args ?? [])])
+    const { args = [], node = [] } = options
+    const running = bed.start([process.execPath, ...node, TAPSWITCH, 'run', '--config', configPath, ...args])
     const daemon = new Daemon(control, configPath, running)
     await running.until(/^ready: /m, 15_000)
     return daemon
