@@ -15,13 +15,21 @@ export interface Effort {
   readonly probes: number
   /** Just to see that it works. */
   readonly smoke: boolean
+  /** What is measured at all. */
+  readonly work: ReadonlySet<Work>
 }
+
+export const WORK = ['tcp', 'udp', 'rtt', 'flows', 'beside'] as const
+export type Work = (typeof WORK)[number]
 
 const PORT = 7777
 const FRESH_PORT = 7778
 /** What most machines have, so that runs on machines with another can be compared. */
 const CONGESTION = 'cubic'
 const MEBI = 1024 * 1024
+/** Packets a second of a stream that any set-up carries with ease, and seconds between echoes beside it. */
+const STEADY = 10_000
+const ECHO_SECONDS = 0.005
 /** Loss of a rate that counts as carried. */
 const CLEAN = 0.01
 
@@ -72,12 +80,17 @@ interface Counted {
   readonly rate: number
 }
 
-/** Runs a sender in guest a, and a receiver in guest b until nothing comes any more. */
-const counted = async (setup: Setup, port: number, sender: readonly string[]): Promise<Counted> => {
-  const { a, b } = setup.site.guests
-  const receiver = b.start([program('traffic'), 'receive', String(port)])
+/** Runs a sender in one guest, and a receiver in the other until nothing comes any more. */
+const counted = async (
+  setup: Setup,
+  port: number,
+  sender: readonly string[],
+  from = setup.site.guests.a,
+  to = setup.site.guests.b,
+): Promise<Counted> => {
+  const receiver = to.start([program('traffic'), 'receive', String(port)])
   await receiver.until(/ready/)
-  const { sent } = JSON.parse(await a.must([program('traffic'), ...sender])) as { sent: number }
+  const { sent } = JSON.parse(await from.must([program('traffic'), ...sender])) as { sent: number }
   const { stdout } = await receiver.stop()
   const { received, seconds } = JSON.parse(stdout.replace('ready\n', '')) as { received: number; seconds: number }
   return { sent, received, rate: seconds > 0 ? received / seconds : 0 }
@@ -119,40 +132,83 @@ const udp = async (setup: Setup, effort: Effort): Promise<Figures> => {
 const quantile = (sorted: readonly number[], share: number): number =>
   sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))]!
 
+/** Microseconds, ascending. */
+const timesOf = (text: string): number[] =>
+  [...text.matchAll(/time=([\d.]+) ms/g)].map((m) => Number(m[1]) * 1000).sort((x, y) => x - y)
+
 const roundTrip = async (setup: Setup, effort: Effort): Promise<Figures> => {
   const { text } = await ping(setup.site.guests.a, setup.site.address('b'), { count: effort.pings, interval: 0.01 })
-  const times = [...text.matchAll(/time=([\d.]+) ms/g)].map((m) => Number(m[1]) * 1000).sort((x, y) => x - y)
+  const times = timesOf(text)
   if (times.length === 0) throw new Error(`${setup.name}: no answer to ping`)
   return { rttMin: times[0]!, rttMedian: quantile(times, 0.5), rttP99: quantile(times, 0.99) }
 }
 
-/** First packets of flows that the switch has not seen, as they arrive: translated, installed, offered to the NIC. */
-const newFlows = async (setup: Setup, effort: Effort): Promise<Figures> => {
+/** Runs `work` with a sender of first packets at hand: of flows from guest a that the switch has not seen and must be asked about, as many as it can. */
+const withFreshFlows = async (
+  setup: Setup,
+  work: (sender: readonly string[]) => Promise<Figures>,
+  seconds: number,
+): Promise<Figures> => {
   const ask = setup.parts[0]!.askAboutPort
   if (!ask) return {}
-  const { b } = setup.site.guests
-  const links = JSON.parse(await b.must(['ip', '-json', 'link', 'show', setup.site.link('b')])) as [{ address: string }]
-  const source = setup.site.address('a').replace(/\.1$/, '.10')
+  const { site } = setup
+  const { b } = site.guests
+  const links = JSON.parse(await b.must(['ip', '-json', 'link', 'show', site.link('b')])) as [{ address: string }]
+  const source = site.address('a').replace(/\.1$/, '.10')
   const done = await ask(FRESH_PORT)
   try {
-    const { rate } = await counted(setup, FRESH_PORT, [
-      ...['fresh', setup.site.link('a'), links[0].address, source, setup.site.address('b'), String(FRESH_PORT)],
-      String(effort.smoke ? 0.05 : effort.seconds / 2),
+    return await work([
+      ...['fresh', site.link('a'), links[0].address, source, site.address('b'), String(FRESH_PORT)],
+      ...[String(seconds), '0'],
     ])
-    return { newFlows: rate / 1000 }
   } finally {
     await done()
   }
 }
 
-export const WORKS = ['tcp', 'udp'] as const
-export type Work = (typeof WORKS)[number]
+/** As they arrive: translated, installed, offered to the NIC. */
+const newFlows = (setup: Setup, effort: Effort): Promise<Figures> =>
+  withFreshFlows(
+    setup,
+    async (fresh) => ({ newFlows: (await counted(setup, FRESH_PORT, fresh)).rate / 1000 }),
+    effort.smoke ? 0.05 : effort.seconds / 2,
+  )
+
+/** What becomes meanwhile of those who are known: a stream at a fixed rate from guest b, and echoes, of which the answers share the new flows' port. */
+const besideNewFlows = (setup: Setup, effort: Effort): Promise<Figures> => {
+  const { a, b } = setup.site.guests
+  const seconds = effort.smoke ? 0.05 : effort.seconds / 2
+  const stream = (time: number): Promise<Counted> =>
+    counted(setup, PORT, ['send', setup.site.address('a'), String(PORT), String(time), '1', String(STEADY)], b, a)
+  const echoes = (count: number): ReturnType<typeof ping> =>
+    ping(b, setup.site.address('a'), { count, interval: ECHO_SECONDS })
+  return withFreshFlows(
+    setup,
+    async (fresh) => {
+      await Promise.all([stream(0.05), echoes(3)])
+      const [{ sent, received }, { text }] = await Promise.all([
+        stream(seconds),
+        echoes(Math.ceil(seconds / ECHO_SECONDS)),
+        a.must([program('traffic'), ...fresh]),
+      ])
+      const times = timesOf(text)
+      return {
+        besideLoss: (1 - received / sent) * 100,
+        ...(times.length > 0 ? { besideRtt: quantile(times, 0.5), besideRttP99: quantile(times, 0.99) } : {}),
+      }
+    },
+    seconds,
+  )
+}
+
+export const LOADS = ['tcp', 'udp'] as const
+export type Load = (typeof LOADS)[number]
 
 /** Gives a set-up one kind of work, one TCP stream or small packets of one flow, for so long; tells how much was carried. */
-export const carry = async (setup: Setup, work: Work, seconds: number): Promise<string> => {
+export const carry = async (setup: Setup, load: Load, seconds: number): Promise<string> => {
   const { guests, address } = { guests: setup.site.guests, address: setup.site.address('b') }
   await ping(guests.a, address, { count: 3, interval: 0.05, wait: 5 })
-  if (work === 'udp') {
+  if (load === 'udp') {
     const { rate } = await counted(setup, PORT, ['send', address, String(PORT), String(seconds), '1', '0'])
     return `${(rate / 1000).toFixed(0)} thousand packets a second`
   }
@@ -185,16 +241,25 @@ const orNothing = async (setup: Setup, work: Promise<Figures>, nothing: Figures)
   }
 }
 
+/** In the order in which it is done; what a set-up has that carries nothing. */
+const WORKS: Readonly<Record<Work, { run(setup: Setup, effort: Effort): Promise<Figures>; nothing: Figures }>> = {
+  tcp: { run: tcp, nothing: { tcp1: 0, tcp1r: 0, tcp4: 0, tcp4r: 0 } },
+  udp: { run: udp, nothing: { udpPeak: 0, udpClean: 0, udp64Peak: 0, udp64Clean: 0 } },
+  rtt: { run: roundTrip, nothing: {} },
+  flows: { run: newFlows, nothing: {} },
+  beside: { run: besideNewFlows, nothing: {} },
+}
+
 /** Measures one set-up once. */
 export const measure = async (setup: Setup, effort: Effort): Promise<Figures> => {
   const warm = await ping(setup.site.guests.a, setup.site.address('b'), { count: 3, interval: 0.05, wait: 5 })
   if (!setup.partial && warm.received === 0)
     throw new Error(`${setup.site.scenario.name}, ${setup.name}: guests do not reach each other`)
-  const figures: Figures = {
-    ...(await orNothing(setup, tcp(setup, effort), { tcp1: 0, tcp1r: 0, tcp4: 0, tcp4r: 0 })),
-    ...(await orNothing(setup, udp(setup, effort), { udpPeak: 0, udpClean: 0, udp64Peak: 0, udp64Clean: 0 })),
-    ...(await orNothing(setup, roundTrip(setup, effort), {})),
-    ...(await orNothing(setup, newFlows(setup, effort), {})),
+  const figures: Figures = {}
+  for (const work of WORK) {
+    if (!effort.work.has(work)) continue
+    const { run, nothing } = WORKS[work]
+    Object.assign(figures, await orNothing(setup, run(setup, effort), nothing))
   }
   const pids = pidsOf(setup)
   if (pids.length > 0) figures.residentLoaded = residentOf(pids) / pids.length / MEBI

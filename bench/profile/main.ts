@@ -3,7 +3,7 @@ import { mkdirSync, readdirSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { run } from '../../test/system/kit/process.ts'
 import { Testbed } from '../../test/system/kit/testbed.ts'
-import { carry, WORKS, type Work } from '../e2e/measure.ts'
+import { carry, LOADS, type Load } from '../e2e/measure.ts'
 import { compile } from '../e2e/programs.ts'
 import { SCENARIOS, type Scenario } from '../e2e/scenario.ts'
 import { startSetup } from '../e2e/setups/index.ts'
@@ -19,7 +19,7 @@ const HELP = `Usage: sudo scripts/profile SCENARIO-WORK [OPTION]...
 Starts the switch between two guests, gives it work, and shows where its threads' time goes: by V8's profile of each, and by perf if there is one.
 
   SCENARIO: ${SCENARIOS.map(({ name }) => name).join(' ')}
-  WORK:     ${WORKS.join(' ')}
+  WORK:     ${LOADS.join(' ')}
 
   --way NAME    offloaded (the NIC's thread alone), software (the datapath's TAPs), nic-software (offload off)
   --seconds N   of work (4), at most 60
@@ -43,13 +43,13 @@ const fail = (message: string): never => {
   process.exit(2)
 }
 
-const parse = (what: string | undefined): { scenario: Scenario; work: Work } => {
+const parse = (what: string | undefined): { scenario: Scenario; work: Load } => {
   for (const scenario of SCENARIOS)
-    for (const work of WORKS) if (what === `${scenario.name}-${work}`) return { scenario, work }
+    for (const work of LOADS) if (what === `${scenario.name}-${work}`) return { scenario, work }
   return fail(`SCENARIO-WORK expected, such as l2-udp; got: ${what ?? 'nothing'}`)
 }
 
-const profile = async (scenario: Scenario, work: Work, seconds: number): Promise<void> => {
+const profile = async (scenario: Scenario, work: Load, seconds: number): Promise<void> => {
   const kind = TAPSWITCH.find(({ name }) => name === values.way) ?? fail(`--way takes one of: ${WAYS.join(' ')}`)
   const bed = new Testbed()
   const close = (status: number) => () => void bed.close().finally(() => process.exit(status))

@@ -7,7 +7,7 @@ import { encapRecordWords, writeEncapRecord } from '../flow/encap-record.ts'
 import { type EncapRow, encapRow } from '../flow/encap-table.ts'
 import type { Match } from '../flow/key.ts'
 import type { OdpAction } from '../flow/odp.ts'
-import { compileActions } from '../flow/program.ts'
+import { Compiler } from '../flow/program.ts'
 import { flowRecordWords, writeFlowRecord } from '../flow/program-record.ts'
 import { CommandWriter } from '../lib/command-writer.ts'
 import { RingConsumer, type RingMemory } from '../lib/ring.ts'
@@ -42,6 +42,7 @@ import {
   OWNER_FIRST_ESWITCH,
   OWNER_MAIN,
 } from './shared.ts'
+import { UpcallQueue } from './upcall-queue.ts'
 import { encapOf, U_STATE } from './waiting.ts'
 
 /** How the client reaches its worker; in tests, the same thread. */
@@ -53,8 +54,9 @@ export interface DatapathTransport {
   later(task: () => void, ms: number): void
 }
 
-/** ReplyRing handled in one go, so that the main thread is never held for long. */
-const SLICE = 256
+/** Replies, and upcalls, handled in one go, so that the main thread is never held for long. */
+const REPLIES = 1024
+const UPCALLS = 128
 const TOO_BIG: readonly OdpAction[] = [{ type: 'drop', reason: 'tunnel-mtu' }]
 
 /** Everything but `seq`, which `#request` adds. */
@@ -72,6 +74,8 @@ export class DatapathClient implements Dpif {
   readonly #transport: DatapathTransport
   readonly #replies: RingConsumer
   readonly #commands: CommandWriter
+  readonly #compiler = new Compiler()
+  readonly #upcalls: UpcallQueue
   readonly #flows: FlowBook
   readonly #ports = new Map<number, DpPort>()
   readonly #owners = new Map<string, number>()
@@ -91,6 +95,7 @@ export class DatapathClient implements Dpif {
     this.#transport = transport
     this.#replies = new RingConsumer(shared.replies)
     this.#commands = new CommandWriter(shared.commands, () => transport.wake())
+    this.#upcalls = new UpcallQueue(shared.arena.meta)
     this.#flows = new FlowBook(shared, flowLimit)
     this.#replies.sleep()
   }
@@ -111,7 +116,7 @@ export class DatapathClient implements Dpif {
   }
 
   flowPut(flow: DpFlow): void {
-    const program = compileActions(flow.actions)
+    const program = this.#compiler.compile(flow.actions)
     this.#flows.put(flow)
     this.#send(2 + flowRecordWords(flow.match, program), CMD_FLOW_PUT, flow.id, program, flow.match)
   }
@@ -144,12 +149,12 @@ export class DatapathClient implements Dpif {
   }
 
   upcallDone(slot: number, actions: readonly OdpAction[]): void {
-    const program = compileActions(actions)
+    const program = this.#compiler.compile(actions)
     this.#send(2 + program.length, CMD_UPCALL_DONE, slot, program)
   }
 
   execute(slot: number, actions: readonly OdpAction[]): void {
-    const program = compileActions(actions)
+    const program = this.#compiler.compile(actions)
     this.#send(2 + program.length, CMD_EXECUTE, slot, program)
   }
 
@@ -339,15 +344,12 @@ export class DatapathClient implements Dpif {
     const words = this.#replies.words
     let n = 0
     this.#replies.awake()
-    for (; n < SLICE; n++) {
+    for (; n < REPLIES; n++) {
       const at = this.#replies.next()
       if (at < 0) break
       const op = words[at]!
       const operand = words[at + 1]!
-      if (op === REPLY_UPCALL) {
-        if (this.#upcall) this.#upcall(operand)
-        else this.upcallDone(operand, [])
-      } else if (op === REPLY_TOO_BIG) this.#tooBigCame(operand)
+      if (op === REPLY_UPCALL || op === REPLY_TOO_BIG) this.#upcalls.add(operand)
       else if (op === REPLY_RETURN) this.pool.give(operand)
       else if (op === REPLY_FLOW_GONE) this.#flows.gone(operand)
       else if (op === REPLY_BARRIER) {
@@ -356,8 +358,24 @@ export class DatapathClient implements Dpif {
       }
     }
     if (n > 0) this.#replies.release()
+    const answered = this.#answer()
     this.flush()
-    if (n === SLICE || !this.#replies.sleep()) this.#transport.later(() => this.pump(), 0)
+    if (!this.#upcalls.empty || !this.#replies.sleep()) this.#transport.later(() => this.pump(), 0)
+    return n > 0 || answered
+  }
+
+  /** Has upcalls handled, a bounded number. True if there was one. */
+  #answer(): boolean {
+    const { meta } = this.arena
+    let n = 0
+    for (; n < UPCALLS; n++) {
+      const slot = this.#upcalls.take()
+      if (slot < 0) break
+      const encap = encapOf(meta[slot * META_WORDS + U_STATE]!)
+      if (encap >= 0) this.#tooBigCame(slot, encap)
+      else if (this.#upcall) this.#upcall(slot)
+      else this.upcallDone(slot, [])
+    }
     return n > 0
   }
 
@@ -366,8 +384,8 @@ export class DatapathClient implements Dpif {
     if (!this.#commands.flush()) this.#transport.later(() => this.flush(), 1)
   }
 
-  #tooBigCame(slot: number): void {
-    if (this.#tooBig) this.#tooBig(slot, encapOf(this.arena.meta[slot * META_WORDS + U_STATE]!))
+  #tooBigCame(slot: number, encap: number): void {
+    if (this.#tooBig) this.#tooBig(slot, encap)
     else this.upcallDone(slot, TOO_BIG)
   }
 

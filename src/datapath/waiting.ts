@@ -45,12 +45,20 @@ export const withLookups = (state: number, lookups: number): number => (state & 
 export const withEncap = (state: number, entry: number): number => (state & NOT_ENCAP) | ((entry + 1) << ENCAP_SHIFT)
 
 export interface WaitingLimits {
+  /** Upcalls that a port may always have outstanding. */
   readonly upcallsPerPort: number
+  /** More than that a port may have as long as these are not used up: as many as are left for all, so that a busy one gets half of them, and who comes half of the rest. */
+  readonly upcalls: number
   readonly parkedPerFlow: number
   readonly parkedPerPort: number
 }
 
-export const WAITING_LIMITS: WaitingLimits = { upcallsPerPort: 64, parkedPerFlow: 64, parkedPerPort: 256 }
+export const WAITING_LIMITS: WaitingLimits = {
+  upcallsPerPort: 64,
+  upcalls: 1024,
+  parkedPerFlow: 64,
+  parkedPerPort: 256,
+}
 
 /** Sequence number of a grace period that nobody waits for any more. */
 const NOBODY = 0x7fffffff
@@ -110,7 +118,8 @@ export class Waiting {
   }
 
   mayUpcall(port: number): boolean {
-    return this.#upcalls[port]! < this.#limits.upcallsPerPort
+    const has = this.#upcalls[port]!
+    return has < this.#limits.upcallsPerPort || has < this.#limits.upcalls - this.outstanding
   }
 
   mayPark(port: number, order: number): boolean {

@@ -7,7 +7,7 @@ import type { FlowStats } from '../datapath/contract.ts'
 import type { EncapEntry } from '../flow/encap.ts'
 import { encapRow } from '../flow/encap-table.ts'
 import { K_DP_WORDS, type Match } from '../flow/key.ts'
-import { compileActions } from '../flow/program.ts'
+import { Compiler } from '../flow/program.ts'
 import type { Clock } from '../lib/clock.ts'
 import { MAX_PORTS } from '../port/contract.ts'
 import { STATUS_HANG, STATUS_STOP } from '../port/thread-status.ts'
@@ -59,6 +59,7 @@ export class EswitchClient implements Eswitch {
   readonly memory: EswitchMemory
   readonly #o: EswitchClientOptions
   readonly #rules: RuleIds
+  readonly #compiler = new Compiler()
   readonly #ports = new Map<number, EswitchPort>()
   readonly #listeners: ((state: EswitchState) => void)[] = []
   #state: EswitchState = 'stopped'
@@ -343,10 +344,9 @@ export class EswitchClient implements Eswitch {
     const life = this.#life
     if (life === undefined || this.#state !== 'running') return 'down'
     checkRule(rule)
-    const program = compileActions(rule.actions)
+    const program = this.#compiler.compile(rule.actions)
     const known = this.#rules.get(rule.id)
-    if (known !== undefined && sameMatch(known.rule.match, rule.match)) {
-      this.#rules.replace(rule)
+    if (known !== undefined && sameMatch(known.match, rule.match)) {
       life.setActions(known.index, program)
       return 'ok'
     }

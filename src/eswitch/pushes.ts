@@ -23,6 +23,7 @@ import {
 export const PUSH_WORDS = 3
 
 const TAG = 4
+const NONE = new Int32Array(0)
 
 const collect = (p: Int32Array, from: number, to: number, grownBefore: number, out: number[]): void => {
   let grown = grownBefore
@@ -80,7 +81,7 @@ const collect = (p: Int32Array, from: number, to: number, grownBefore: number, o
 export const pushesOf = (program: Int32Array): Int32Array => {
   const out: number[] = []
   collect(program, 0, program.length, 0, out)
-  return Int32Array.from(out)
+  return out.length === 0 ? NONE : Int32Array.from(out)
 }
 
 /** True if the program is nothing but a `tnl_pop`. */

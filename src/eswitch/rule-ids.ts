@@ -3,13 +3,14 @@
  * gone, so that the statistics of an old and a new rule never mix.
  */
 import type { FlowStats } from '../datapath/contract.ts'
+import type { Match } from '../flow/key.ts'
 import type { EswitchRule } from './contract.ts'
 import { type EswitchMemory, RS_BYTES, RS_PACKETS, RS_USED, RULE_STAT_WORDS } from './shared.ts'
 
 export class RuleIds {
   readonly #memory: EswitchMemory
   readonly #free: number[] = []
-  readonly #rules = new Map<number, { rule: EswitchRule; index: number }>()
+  readonly #rules = new Map<number, { match: Match; index: number }>()
   readonly #dying = new Map<number, (final: FlowStats) => void>()
   /** Last statistics of rules that were lost with their worker. */
   readonly #lost = new Map<number, FlowStats>()
@@ -27,7 +28,7 @@ export class RuleIds {
     return this.#rules.keys()
   }
 
-  get(id: number): { rule: EswitchRule; index: number } | undefined {
+  get(id: number): { match: Match; index: number } | undefined {
     return this.#rules.get(id)
   }
 
@@ -37,13 +38,9 @@ export class RuleIds {
     if (index === undefined) return -1
     this.#memory.ruleStats.fill(0, index * RULE_STAT_WORDS, (index + 1) * RULE_STAT_WORDS)
     this.#memory.ruleFlags[index] = 0
-    this.#rules.set(rule.id, { rule, index })
+    this.#rules.set(rule.id, { match: rule.match, index })
     this.#lost.delete(rule.id)
     return index
-  }
-
-  replace(rule: EswitchRule): void {
-    this.#rules.get(rule.id)!.rule = rule
   }
 
   /** Starts a removal; returns the index to tell the worker, or -1 when there is no such rule: `gone` has been called then. */
@@ -73,7 +70,10 @@ export class RuleIds {
     const known = this.#rules.get(id)
     const from = known ? this.#read(known.index) : this.#lost.get(id)
     if (from === undefined) return false
-    Object.assign(out, from)
+    out.packets = from.packets
+    out.bytes = from.bytes
+    out.used = from.used
+    out.tcpFlags = from.tcpFlags
     return true
   }
 

@@ -24,27 +24,44 @@ const strideOf = (words: number): number => {
   return need <= 4 ? 4 : need <= 8 ? 8 : Math.ceil(need / LINE) * LINE
 }
 
+const hashOfMask = (mask: Int32Array): number => {
+  let h = 0
+  for (let w = 0; w < K_DP_WORDS; w++) {
+    h = Math.imul(h ^ mask[w]!, 0x9e3779b1)
+    h ^= h >>> 15
+  }
+  return h
+}
+
 /** All flows that have one mask: an open-addressing hash over the words that the mask looks at. */
 export class Subtable {
   /** Word numbers with ones in the mask, and the mask there. */
   readonly words: Int32Array
   readonly masks: Int32Array
-  /** Identifies the mask in the table's index. */
-  readonly name: string
+  /** Of the mask, for the table's index. */
+  readonly maskHash: number
   hits = 0
   count = 0
   readonly #stride: number
   #rows: Int32Array
   #capacityMask = FIRST_CAPACITY - 1
 
-  constructor(name: string, mask: Int32Array) {
-    this.name = name
+  constructor(mask: Int32Array) {
+    this.maskHash = hashOfMask(mask)
     const words: number[] = []
     for (let w = 0; w < K_DP_WORDS; w++) if (mask[w] !== 0) words.push(w)
     this.words = Int32Array.from(words)
     this.masks = Int32Array.from(words, (w) => mask[w]!)
     this.#stride = strideOf(words.length)
     this.#rows = new Int32Array(BASE + FIRST_CAPACITY * this.#stride)
+  }
+
+  /** True if this is the mask. */
+  has(mask: Int32Array): boolean {
+    const { words, masks } = this
+    for (let w = 0, i = 0; w < K_DP_WORDS; w++)
+      if (words[i] === w ? masks[i++] !== mask[w] : mask[w] !== 0) return false
+    return true
   }
 
   hash(key: Int32Array): number {
@@ -151,7 +168,8 @@ export class Subtable {
 
 export class MegaflowTable {
   #subtables: Subtable[] = []
-  readonly #byMask = new Map<string, Subtable>()
+  /** By the hash of their mask. */
+  readonly #byMask = new Map<number, Subtable[]>()
   /** By flow id. */
   readonly #of: (Subtable | undefined)[] = []
   #places = new Int32Array(64)
@@ -207,16 +225,23 @@ export class MegaflowTable {
       this.#places = places
     }
     while (this.#of.length <= id) this.#of.push(undefined)
-    const name = mask.subarray(0, K_DP_WORDS).join()
-    let table = this.#byMask.get(name)
-    if (table === undefined) {
-      table = new Subtable(name, mask)
-      this.#byMask.set(name, table)
-      this.#subtables.push(table)
-    }
+    const table = this.#tableOf(mask) ?? this.#addTable(mask)
     table.insert(id, key, this.#places)
     this.#of[id] = table
     this.#count++
+  }
+
+  #tableOf(mask: Int32Array): Subtable | undefined {
+    return this.#byMask.get(hashOfMask(mask))?.find((table) => table.has(mask))
+  }
+
+  #addTable(mask: Int32Array): Subtable {
+    const table = new Subtable(mask)
+    const others = this.#byMask.get(table.maskHash)
+    if (others) others.push(table)
+    else this.#byMask.set(table.maskHash, [table])
+    this.#subtables.push(table)
+    return table
   }
 
   /** False when there is no such flow. */
@@ -227,7 +252,9 @@ export class MegaflowTable {
     this.#of[id] = undefined
     this.#count--
     if (table.count === 0) {
-      this.#byMask.delete(table.name)
+      const others = this.#byMask.get(table.maskHash)!.filter((other) => other !== table)
+      if (others.length > 0) this.#byMask.set(table.maskHash, others)
+      else this.#byMask.delete(table.maskHash)
       this.#subtables = this.#subtables.filter((other) => other !== table)
     }
     return true

@@ -191,6 +191,23 @@ const compileList = (actions: readonly OdpAction[], out: number[]): void => {
   }
 }
 
+/**
+ * Compiles lists, of which the same one often comes several times in a row: once for a flow, once for its first packet. It is known by the array, which nobody may
+ * write to.
+ */
+export class Compiler {
+  #actions: readonly OdpAction[] | undefined
+  #program: Int32Array = new Int32Array(0)
+
+  /** See compileActions. The program is shared: to be read only. */
+  compile(actions: readonly OdpAction[]): Int32Array {
+    if (actions === this.#actions) return this.#program
+    this.#program = compileActions(actions)
+    this.#actions = actions
+    return this.#program
+  }
+}
+
 /** Compiles a list. Throws ProgramError for one that cannot be run (see MAX_PROGRAM) or writes words that its header does not have. */
 export const compileActions = (actions: readonly OdpAction[]): Int32Array => {
   const out: number[] = []

@@ -6,15 +6,15 @@ import { FlowRecord } from './record.ts'
 import { RetryIndex } from './retry-index.ts'
 import type { CheckName, Refusal, Refused, Verdict } from './verdict.ts'
 
-/** Until the first decision, which is made before anybody can ask. */
-const UNDECIDED: Refusal = { check: 'policy', what: 'new', detail: 'not yet decided', retryOn: [] }
-
 export const refused = (refusal: Refusal, eswitch: string | undefined, since: number): Refused => ({
   state: 'refused',
   ...(eswitch === undefined ? {} : { eswitch }),
   ...refusal,
   since,
 })
+
+/** Of every flow until its first decision, which is made before anybody can ask. */
+const UNDECIDED = refused({ check: 'policy', what: 'new', detail: 'not yet decided', retryOn: [] }, undefined, 0)
 
 export class Ledger {
   readonly #clock: Clock
@@ -46,8 +46,7 @@ export class Ledger {
       known.flow = flow
       return known
     }
-    const now = this.#clock.now()
-    const record = new FlowRecord(flow, refused(UNDECIDED, undefined, now), now)
+    const record = new FlowRecord(flow, UNDECIDED, this.#clock.now())
     this.#records.set(flow.id, record)
     this.#count(record.verdict, 1)
     return record

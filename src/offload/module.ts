@@ -156,7 +156,7 @@ export class OffloadModule extends DpifDecorator {
     for (const { successors } of this.#carriers.values()) successors.delete(record)
     let final: FlowStats | undefined
     const finish = (): void => {
-      if (!final || record.leaving.size > 0) return
+      if (!final || record.leaving.length > 0) return
       record.addCarried(final)
       gone?.(final)
     }

@@ -29,6 +29,8 @@ export interface PlacementContext {
   ruleGone(carrier: Carrier): void
 }
 
+const NO_RULES: readonly PlacedRule[] = []
+
 type Answer = ReturnType<Eswitch['rulePut']>
 
 export class Placement {
@@ -111,8 +113,11 @@ export class Placement {
   }
 
   #offer(record: FlowRecord, carrier: Carrier, entrances: readonly Entrance[], changed: boolean): void {
-    const stale = record.rules.filter(({ inPort }) => !entrances.some(({ port }) => port === inPort))
-    const missing = entrances.filter(({ port }) => !record.rules.some(({ inPort }) => port === inPort))
+    const { rules } = record
+    // A new flow, of which there are many.
+    const none = rules.length === 0
+    const stale = none ? NO_RULES : rules.filter(({ inPort }) => !entrances.some(({ port }) => port === inPort))
+    const missing = none ? entrances : entrances.filter(({ port }) => !rules.some(({ inPort }) => port === inPort))
     if (!changed && stale.length === 0 && missing.length === 0) return
     record.places = entrances.length
     let answer = changed ? this.#replaceAll(record, carrier, stale) : 'ok'
@@ -159,7 +164,8 @@ export class Placement {
         rule.held.release(rule.entries)
         return answer
       }
-      record.rules.push(rule)
+      // No room to grow: most flows have one.
+      record.rules = [...record.rules, rule]
       record.carrier = carrier
       carrier.insertions++
     }
@@ -176,6 +182,7 @@ export class Placement {
   }
 
   #hold(record: FlowRecord, held: HeldEntries): boolean {
+    if (record.entries.length === 0) return true
     return held.take(record.entries.map((id) => this.#c.view.encap(id)!))
   }
 
@@ -190,7 +197,7 @@ export class Placement {
 
   #retireRule(record: FlowRecord, carrier: Carrier, rule: PlacedRule): void {
     this.#readRule(carrier, rule)
-    record.leaving.add(rule)
+    record.leave(rule)
     carrier.eswitch.ruleDel(rule.id, (final) => {
       rule.account.read(final)
       record.settle(rule)

@@ -5,11 +5,17 @@ import type { OdpAction } from '../flow/odp.ts'
 export type EntryOf = (id: number) => EncapEntry | undefined
 
 /** Entries that are named, those in clones included, each once. */
-export const pushedEntries = (actions: readonly OdpAction[], out: number[] = []): number[] => {
+export const pushedEntries = (actions: readonly OdpAction[]): readonly number[] =>
+  actions.some(mayPush) ? collectEntries(actions, []) : NONE
+
+const NONE: readonly number[] = []
+const mayPush = ({ type }: OdpAction): boolean => type === 'tnl_push' || type === 'clone'
+
+const collectEntries = (actions: readonly OdpAction[], out: number[]): number[] => {
   for (const a of actions)
     if (a.type === 'tnl_push') {
       if (!out.includes(a.entry)) out.push(a.entry)
-    } else if (a.type === 'clone') pushedEntries(a.actions, out)
+    } else if (a.type === 'clone') collectEntries(a.actions, out)
   return out
 }
 

@@ -26,15 +26,17 @@ export class PlacedRule {
   }
 }
 
+const NO_RULES: readonly PlacedRule[] = []
+
 export class FlowRecord implements CheckSubject {
   verdict: Verdict
   /** The eswitch that has the rules now. One for each port by which frames enter it; none without a carrier. */
   carrier: Carrier | undefined
-  readonly rules: PlacedRule[] = []
+  rules: PlacedRule[] = []
   /** Rules that are asked to go and have not said goodbye. */
-  readonly leaving = new Set<PlacedRule>()
-  /** Sum of the rules that are no more. */
-  readonly settled: FlowStats = createStats()
+  leaving: readonly PlacedRule[] = NO_RULES
+  /** Sum of the rules that are no more; made with the first. */
+  #settled: FlowStats | undefined
   deleted = false
   /** Called after each goodbye of a rule. */
   onSettled: (() => void) | undefined
@@ -53,8 +55,8 @@ export class FlowRecord implements CheckSubject {
   /** The flow takes outer headers off. */
   pops = false
   #flow: DpFlow
-  /** As eswitches see the match, by port. */
-  readonly #matches = new Map<number, Match>()
+  /** As eswitches see the match, by port. Only tunnelled flows have other ports than their own. */
+  #matches: Map<number, Match> | undefined
 
   constructor(flow: DpFlow, verdict: Verdict, now: number) {
     this.#flow = flow
@@ -68,7 +70,7 @@ export class FlowRecord implements CheckSubject {
   }
 
   set flow(flow: DpFlow) {
-    if (flow.match !== this.#flow.match) this.#matches.clear()
+    if (flow.match !== this.#flow.match) this.#matches = undefined
     this.#flow = flow
     this.entries = pushedEntries(flow.actions)
     this.pops = isPop(flow.actions)
@@ -93,6 +95,7 @@ export class FlowRecord implements CheckSubject {
   /** The match with another ingress: decapsulated packets are matched with the port by which the outer ones entered. */
   matchAt(inPort: number): Match {
     if (inPort === this.inPort) return this.match
+    this.#matches ??= new Map()
     let match = this.#matches.get(inPort)
     if (!match) {
       const key = this.match.key.slice()
@@ -105,14 +108,20 @@ export class FlowRecord implements CheckSubject {
 
   /** Adds what the eswitches have carried, as far as known. */
   addCarried(sum: FlowStats): void {
-    addStats(sum, this.settled)
+    if (this.#settled) addStats(sum, this.#settled)
     for (const { account } of this.leaving) account.addTo(sum)
     for (const { account } of this.rules) account.addTo(sum)
   }
 
+  /** The rule is asked to go. */
+  leave(rule: PlacedRule): void {
+    this.leaving = [...this.leaving, rule]
+  }
+
   /** The rule is gone: its sum is final. */
   settle(rule: PlacedRule): void {
-    this.leaving.delete(rule)
-    rule.account.addTo(this.settled)
+    if (this.leaving.length > 0) this.leaving = this.leaving.filter((other) => other !== rule)
+    this.#settled ??= createStats()
+    rule.account.addTo(this.#settled)
   }
 }

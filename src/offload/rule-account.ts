@@ -13,7 +13,8 @@ export const addStats = (sum: FlowStats, part: FlowStats): void => {
 
 /** What one rule in one eswitch has carried, from readings that may be late, missing at the end, or begin again when the rule is replaced. */
 export class RuleAccount {
-  readonly #before = createStats()
+  /** Readings before the last restart; made with the first. */
+  #before: FlowStats | undefined
   readonly #last = createStats()
   #mayRestart = false
 
@@ -27,6 +28,7 @@ export class RuleAccount {
     if (stats.packets < last.packets || stats.bytes < last.bytes) {
       if (!this.#mayRestart) return
       this.#mayRestart = false
+      this.#before ??= createStats()
       addStats(this.#before, last)
       last.packets = 0
       last.bytes = 0
@@ -38,7 +40,7 @@ export class RuleAccount {
   }
 
   addTo(sum: FlowStats): void {
-    addStats(sum, this.#before)
+    if (this.#before) addStats(sum, this.#before)
     addStats(sum, this.#last)
   }
 }

@@ -7,12 +7,12 @@ import type { OdpAction } from '../flow/odp.ts'
 import type { Ofproto } from './ofproto.ts'
 import type { SideEffect } from './translate/effects.ts'
 import { translate } from './translate/translate.ts'
-import { datapathMask } from './translate/wildcards.ts'
+import { toDatapathMask } from './translate/wildcards.ts'
 import { lookAtTunnel } from './tunnels.ts'
 
 export interface Decision {
   readonly actions: readonly OdpAction[]
-  /** The bits on which it rests, as a datapath flow's mask. */
+  /** The bits on which it rests, as a datapath flow's mask. Shared (masks.ts). */
   readonly mask: Int32Array
   readonly effects: readonly SideEffect[]
   /** The translation gave up: its actions are a drop with a reason. */
@@ -30,8 +30,15 @@ export const decide = (ofproto: Ofproto, key: Int32Array, learn: boolean, used: 
   if (inPort === 'unknown-vni') {
     const mask = createKey()
     lookAtTunnel(mask)
-    return { actions: UNKNOWN_VNI, mask, effects: [], failed: false, handed: [] }
+    return { actions: UNKNOWN_VNI, mask: ofproto.masks.share(mask), effects: [], failed: false, handed: [] }
   }
-  const { actions, wc, effects, error, handed } = translate({ key, inPort, learn, used, reporter: null })
-  return { actions, mask: datapathMask(wc, key), effects, failed: error !== null, handed }
+  const { memory, masks, lists } = ofproto
+  const { actions, wc, effects, error, handed } = translate({ key, inPort, learn, used, reporter: null, memory })
+  return {
+    actions: lists.share(actions),
+    mask: masks.share(toDatapathMask(wc, key)),
+    effects,
+    failed: error !== null,
+    handed,
+  }
 }

@@ -6,8 +6,11 @@ import { K_IN_PORT } from '../flow/key.ts'
 import type { Clock } from '../lib/clock.ts'
 import { CodedError } from '../lib/errors.ts'
 import { Generation } from '../lib/generation.ts'
+import { ActionLists } from './action-lists.ts'
 import { Bridge, type BridgeHost, type BridgeOptions } from './bridge.ts'
+import { Masks } from './masks.ts'
 import type { Port } from './port.ts'
+import { XlateMemory } from './translate/context.ts'
 import { Tunnels } from './tunnels.ts'
 
 export interface NewBridge extends BridgeOptions {
@@ -17,6 +20,10 @@ export interface NewBridge extends BridgeOptions {
 
 export class Ofproto {
   readonly tunnels: Tunnels
+  /** For decide.ts: translations of cached flows, one after the other, and what the flows share of them. */
+  readonly memory = new XlateMemory()
+  readonly masks = new Masks()
+  readonly lists = new ActionLists()
   readonly #bridges = new Map<string, Bridge>()
   readonly #byName = new Map<string, Port>()
   readonly #byDp = new Map<number, Port>()

@@ -31,6 +31,9 @@ export class Rule {
   readonly modified: number
   readonly stats: RuleStats
 
+  /** That a packet was the rule's, for translate/effects.ts: the same for all. */
+  readonly effect = { type: 'rule', rule: this } as const
+
   /** True while it is in its table. Written by FlowTables. */
   live = false
   /** Next lower priority with the same match. Written by the classifier. */

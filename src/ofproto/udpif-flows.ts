@@ -2,7 +2,7 @@
  * Tier 1's record of each flow it has put into the datapath: why it is there (side effects), as of which state of the switch, and how much of its
  * statistics has been credited. Main thread.
  */
-import type { Dpif, FlowStats } from '../datapath/contract.ts'
+import type { DpFlow, Dpif, FlowStats } from '../datapath/contract.ts'
 import type { Match } from '../flow/key.ts'
 import { equalMatch } from '../flow/match.ts'
 import type { OdpAction } from '../flow/odp.ts'
@@ -11,10 +11,8 @@ import { pushStats, type SideEffect } from './translate/effects.ts'
 import type { EncapHolder } from './tunnels.ts'
 import { ufidOf } from './ufid.ts'
 
-export interface CachedFlow {
-  readonly id: number
-  readonly ufid: string
-  readonly match: Match
+/** Is the datapath's flow too, so that one object serves all layers: a change is put right after it was made. */
+export interface CachedFlow extends DpFlow {
   actions: readonly OdpAction[]
   effects: readonly SideEffect[]
   /** Ofproto.version when it was last translated. */
@@ -90,7 +88,7 @@ export class CachedFlows {
     const id = this.#dpif.flowNew()
     if (id < 0) return 'full'
     const { match, actions, effects, version, expires = 0, preinstalled = false } = parts
-    this.#byUfid.set(ufid, {
+    const flow: CachedFlow = {
       id,
       ufid,
       match,
@@ -103,9 +101,10 @@ export class CachedFlows {
       used: now,
       packets: 0,
       bytes: 0,
-    })
+    }
+    this.#byUfid.set(ufid, flow)
     this.#hold(actions)
-    this.#dpif.flowPut({ id, ufid, match, actions })
+    this.#dpif.flowPut(flow)
     return 'new'
   }
 
@@ -117,7 +116,7 @@ export class CachedFlows {
     this.#hold(actions)
     this.#release(flow.actions)
     flow.actions = actions
-    this.#dpif.flowPut({ id: flow.id, ufid: flow.ufid, match: flow.match, actions })
+    this.#dpif.flowPut(flow)
     return true
   }
 

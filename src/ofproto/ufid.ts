@@ -4,7 +4,10 @@
  */
 import { K_DP_WORDS, type Match } from '../flow/key.ts'
 
-const SEEDS = [0x9e3779b1, 0x85ebca77, 0xc2b2ae3d, 0x27d4eb2f] as const
+const SEED0 = 0x9e3779b1 | 0
+const SEED1 = 0x85ebca77 | 0
+const SEED2 = 0xc2b2ae3d | 0
+const SEED3 = 0x27d4eb2f
 
 /** A bijection of 32-bit words in which every input bit reaches every output bit. */
 const scramble = (word: number): number => {
@@ -15,21 +18,33 @@ const scramble = (word: number): number => {
   return x ^ (x >>> 16)
 }
 
-/** One quarter: position, mask and value of each word that counts, one after the other. */
-const lane = ({ key, mask }: Match, seed: number): number => {
-  let h: number = seed
+/** Takes in position, mask and value of a word. */
+const step = (h: number, seed: number, i: number, bits: number, value: number): number =>
+  scramble(Math.imul(scramble(scramble((h + i + seed) | 0) ^ bits), seed) ^ value)
+
+/** Four digits of each number of 16 bits. */
+const DIGITS = Array.from({ length: 0x10000 }, (_, n) => n.toString(16).padStart(4, '0'))
+const high = (word: number): string => DIGITS[word >>> 16]!
+const low = (word: number): string => DIGITS[word & 0xffff]!
+
+/** 8-4-4-4-12 hexadecimal digits. */
+export const ufidOf = ({ key, mask }: Match): string => {
+  let a: number = SEED0
+  let b: number = SEED1
+  let c: number = SEED2
+  let d: number = SEED3
   for (let i = 0; i < K_DP_WORDS; i++) {
     const bits = mask[i]!
     if (bits === 0) continue
-    h = scramble(h + i + seed)
-    h = scramble(h ^ bits)
-    h = scramble(Math.imul(h, seed) ^ (key[i]! & bits))
+    const value = key[i]! & bits
+    a = step(a, SEED0, i, bits, value)
+    b = step(b, SEED1, i, bits, value)
+    c = step(c, SEED2, i, bits, value)
+    d = step(d, SEED3, i, bits, value)
   }
-  return scramble(h) >>> 0
-}
-
-/** 8-4-4-4-12 hexadecimal digits. */
-export const ufidOf = (match: Match): string => {
-  const digits = SEEDS.map((seed) => lane(match, seed).toString(16).padStart(8, '0')).join('')
-  return [20, 16, 12, 8].reduce((text, at) => `${text.slice(0, at)}-${text.slice(at)}`, digits)
+  a = scramble(a)
+  b = scramble(b)
+  c = scramble(c)
+  d = scramble(d)
+  return `${high(a)}${low(a)}-${high(b)}-${low(b)}-${high(c)}-${low(c)}${high(d)}${low(d)}`
 }

@@ -4,7 +4,7 @@
  */
 import type { Dpif } from '../datapath/contract.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
-import { createKey, createMatch, K_DP_WORDS, K_IN_PORT, K_RECIRC_ID, type Match } from '../flow/key.ts'
+import { createKey, K_DP_WORDS, K_IN_PORT, K_RECIRC_ID, type Match } from '../flow/key.ts'
 import type { OdpAction } from '../flow/odp.ts'
 import type { Clock } from '../lib/clock.ts'
 import {
@@ -53,12 +53,11 @@ export interface UpcallCounters {
 const TAKEN: readonly OdpAction[] = [{ type: 'drop', reason: 'taken' }]
 const INTERNAL_ERROR: readonly OdpAction[] = [{ type: 'drop', reason: 'internal-error' }]
 
-/** A datapath match of what a translation looked at. */
+/** A datapath match of what a translation looked at. The mask is taken over. */
 export const matchOf = (key: Int32Array, mask: Int32Array): Match => {
-  const match = createMatch()
-  match.mask.set(mask)
-  for (let i = 0; i < K_DP_WORDS; i++) match.key[i] = key[i]! & mask[i]!
-  return match
+  const masked = createKey()
+  for (let i = 0; i < K_DP_WORDS; i++) masked[i] = key[i]! & mask[i]!
+  return { key: masked, mask }
 }
 
 /** Matches all that comes by a port. */

@@ -1,6 +1,6 @@
 // Small packets, 64-byte frames (18 bytes of UDP payload). Each call prints one line of JSON.
 //   traffic send ADDRESS PORT SECONDS FLOWS RATE   as many as it can, or RATE a second; packets of FLOWS source ports take turns
-//   traffic fresh LINK TARGET_MAC SOURCE_IP TARGET_IP PORT SECONDS
+//   traffic fresh LINK TARGET_MAC SOURCE_IP TARGET_IP PORT SECONDS RATE
 //                                                  frames of which each is a flow of its own: source ports, then source addresses, count up
 //   traffic receive PORT                           counts; prints `ready` first, ends by SIGTERM once nothing comes any more
 #include <arpa/inet.h>
@@ -145,16 +145,19 @@ int Fresh(char** argv) {
   if (bind(fd, reinterpret_cast<const sockaddr*>(&link), sizeof link) != 0) return Fail("bind");
   const double start = Now();
   const double seconds = atof(argv[5]);
+  const double rate = atof(argv[6]);
   uint64_t sent = 0;
   while (Now() - start < seconds) {
-    for (int i = 0; i < kBatch; i++) {
+    const int due = Due(rate, Now() - start, sent);
+    for (int i = 0; i < due; i++) {
       const uint64_t flow = sent + static_cast<uint64_t>(i);
       uint8_t* frame = batch.bytes[i];
       bench::Put32(frame + 26, source + static_cast<uint32_t>(flow / kPorts));
       bench::Put16(frame + 34, kFirstPort + flow % kPorts);
       bench::CloseIpv4(frame, kFrameSize);
     }
-    const int n = sendmmsg(fd, batch.messages, kBatch, 0);
+    if (due == 0) continue;
+    const int n = sendmmsg(fd, batch.messages, static_cast<unsigned>(due), 0);
     if (n > 0)
       sent += static_cast<uint64_t>(n);
     else if (!Passing())
@@ -198,11 +201,11 @@ int main(int argc, char** argv) {
   signal(SIGTERM, [](int) { stopped = 1; });
   if (argc == 7 && strcmp(argv[1], "send") == 0)
     return Send(argv[2], argv[3], atof(argv[4]), static_cast<size_t>(atoi(argv[5])), atof(argv[6]));
-  if (argc == 8 && strcmp(argv[1], "fresh") == 0) return Fresh(argv + 2);
+  if (argc == 9 && strcmp(argv[1], "fresh") == 0) return Fresh(argv + 2);
   if (argc == 3 && strcmp(argv[1], "receive") == 0) return Receive(argv[2]);
   fprintf(
       stderr,
       "usage: traffic send ADDRESS PORT SECONDS FLOWS RATE | traffic fresh LINK TARGET_MAC SOURCE_IP TARGET_IP PORT "
-      "SECONDS | traffic receive PORT\n");
+      "SECONDS RATE | traffic receive PORT\n");
   return 2;
 }

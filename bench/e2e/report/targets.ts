@@ -66,6 +66,13 @@ export const TARGETS: readonly Target[] = [
   { ...offloaded("NIC's ports, offload off", ALL, TCP, 'ovs-best', { atLeast: 1 }), setup: 'nic-software' },
   { ...offloaded("NIC's ports, offload off", ALL, PACKETS, 'ovs-best', { atLeast: 0.9 }), setup: 'nic-software' },
   offloaded('new flows/s', ALL, ['newFlows'], 'ovs-best', { atLeast: 0.5 }),
+  ...(['offloaded', 'software', 'nic-software'] as const).map((setup) => ({
+    what: 'known flows beside new ones',
+    scenarios: ALL,
+    setup,
+    metrics: ['besideLoss'] as const,
+    atMost: 1,
+  })),
   { what: 'idle daemon', scenarios: ALL, setup: 'offloaded', metrics: ['idle'], atMost: 0.3 },
 ]
 

@@ -1,7 +1,7 @@
 /** Can the eswitch match the fields, and with these masks? */
 import type { Profile } from '../../eswitch/profile.ts'
 import { PROFILE_FIELDS, type ProfileField } from '../../eswitch/profile-fields.ts'
-import { K_DL_TYPE, K_DP_WORDS, K_RECIRC_ID, K_VLAN0, K_VLAN1, type Match, VLAN_CFI } from '../../flow/key.ts'
+import { K_DL_TYPE, K_DP_WORDS, K_RECIRC_ID, K_TP, K_VLAN0, K_VLAN1, type Match, VLAN_CFI } from '../../flow/key.ts'
 import { PREREQUISITES, satisfied } from '../../flow/prerequisites.ts'
 import type { Refusal } from '../verdict.ts'
 import type { EswitchCheck } from './contract.ts'
@@ -104,23 +104,68 @@ const unfitMasks = (match: Match, profile: Profile): Refusal | undefined => {
   return undefined
 }
 
-/** Remembers what it found: neither a match nor a profile changes, and tunnelled flows are asked about again and again. */
+/** Bits of the key that decide which fields a packet has, or that are asked for by themselves: with the mask, they decide whether a match fits. */
+const DECIDING = new Int32Array(K_DP_WORDS)
+for (const { alternatives } of PREREQUISITES.values())
+  for (const condition of alternatives.flat()) DECIDING[condition.word]! |= condition.mask
+DECIDING[K_RECIRC_ID] = -1
+DECIDING[K_VLAN0]! |= VLAN_CFI
+DECIDING[K_VLAN1]! |= VLAN_CFI
+const DECIDING_WORDS = Int32Array.from(DECIDING.keys()).filter((word) => DECIDING[word] !== 0)
+/** Of other packets than ICMPv6 the word has ports, which decide nothing. */
+const DECIDING_BUT_PORTS = DECIDING_WORDS.filter((word) => word !== K_TP)
+
+/** Matches of a kind fit a profile alike. Made of the match that was asked about first. */
+class Kind {
+  readonly mask: Int32Array
+  readonly answer: Refusal | undefined
+  readonly #words: Int32Array
+  readonly #values: Int32Array
+
+  constructor(match: Match, answer: Refusal | undefined) {
+    this.mask = match.mask
+    this.answer = answer
+    this.#words = satisfied(match, 'icmp6') ? DECIDING_WORDS : DECIDING_BUT_PORTS
+    this.#values = this.#words.map((word) => match.key[word]! & DECIDING[word]!)
+  }
+
+  has({ key, mask }: Match): boolean {
+    if (mask !== this.mask) return false
+    for (let i = 0; i < this.#words.length; i++) {
+      const word = this.#words[i]!
+      if ((key[word]! & DECIDING[word]!) !== this.#values[i]) return false
+    }
+    return true
+  }
+}
+
+/** Kinds that are remembered for one profile. */
+const KINDS = 16
+
+/** Remembers what it found for a few kinds of matches: flows come in many of one kind, and tunnelled ones are asked about again and again. */
 export class MatchJudge {
-  readonly #known = new WeakMap<Profile, WeakMap<Match, Refusal | 'fits'>>()
+  readonly #known = new WeakMap<Profile, Kind[]>()
 
   /** Why the profile cannot match this, if it cannot. */
   refusal(match: Match, profile: Profile): Refusal | undefined {
-    let known = this.#known.get(profile)
-    if (!known) {
-      known = new WeakMap()
-      this.#known.set(profile, known)
+    let kinds = this.#known.get(profile)
+    if (!kinds) {
+      kinds = []
+      this.#known.set(profile, kinds)
     }
-    let answer = known.get(match)
-    if (!answer) {
-      answer = unknownFields(match, profile) ?? unfitMasks(match, profile) ?? 'fits'
-      known.set(match, answer)
+    for (let i = 0; i < kinds.length; i++) {
+      const kind = kinds[i]!
+      if (!kind.has(match)) continue
+      if (i > 0) {
+        kinds[i] = kinds[i - 1]!
+        kinds[i - 1] = kind
+      }
+      return kind.answer
     }
-    return answer === 'fits' ? undefined : answer
+    const kind = new Kind(match, unknownFields(match, profile) ?? unfitMasks(match, profile))
+    if (kinds.length === KINDS) kinds.pop()
+    kinds.push(kind)
+    return kind.answer
   }
 }
 

@@ -21,3 +21,28 @@ export const writeBits = (key: Int32Array, bit: number, bits: number, value: big
     v >>= 32n
   }
 }
+
+/** True if the bits lie in one word: then there is no need for big integers. */
+const inOneWord = (bit: number, bits: number): boolean => (bit & 31) + bits <= 32
+
+const onesIn = (bit: number, bits: number): number =>
+  (bits === 32 ? -1 : ((1 << bits) - 1) << (32 - bits - (bit & 31))) | 0
+
+/** Sets all of the bits. */
+export const setBits = (key: Int32Array, bit: number, bits: number): void => {
+  const end = bit + bits
+  for (let at = bit; at < end; ) {
+    const n = Math.min(32 - (at & 31), end - at)
+    key[at >> 5] = key[at >> 5]! | onesIn(at, n)
+    at += n
+  }
+}
+
+/** Copies bits within a key. False, and nothing is done, if either run crosses words. */
+export const copyBits = (key: Int32Array, from: number, to: number, bits: number): boolean => {
+  if (!inOneWord(from, bits) || !inOneWord(to, bits)) return false
+  const value = (key[from >> 5]! & onesIn(from, bits)) >>> (32 - bits - (from & 31))
+  const ones = onesIn(to, bits)
+  key[to >> 5] = (key[to >> 5]! & ~ones) | ((value << (32 - bits - (to & 31))) & ones)
+  return true
+}

@@ -26,6 +26,15 @@ export interface XlateInput {
   readonly actions?: readonly OfpAction[]
   /** The packet is a tunnel's outer one: it must not enter a tunnel. */
   readonly underlay?: boolean
+  /** Where the result's `wc` and `flow` are to lie, until the next translation in it. Absent: they are the caller's to keep. */
+  readonly memory?: XlateMemory
+}
+
+/** The keys that one translation writes. Two at a time need two of them. */
+export class XlateMemory {
+  readonly flow = createKey()
+  readonly base = createKey()
+  readonly wc = createKey()
 }
 
 /** What a translation answers. */
@@ -53,7 +62,7 @@ export class Xlate {
 
   readonly flow: Int32Array
   readonly base: Int32Array
-  readonly wc = createKey()
+  readonly wc: Int32Array
 
   bridge: Bridge
   table = 0
@@ -74,8 +83,13 @@ export class Xlate {
     this.input = input
     this.reporter = input.reporter
     this.run = run
-    this.flow = input.key.slice()
-    this.base = input.key.slice()
+    const { flow, base, wc } = input.memory ?? new XlateMemory()
+    flow.set(input.key)
+    base.set(input.key)
+    if (input.memory !== undefined) wc.fill(0)
+    this.flow = flow
+    this.base = base
+    this.wc = wc
     this.bridge = input.inPort.bridge
   }
 

@@ -3,7 +3,7 @@ import { type Field, fullMask } from '../../flow/fields.ts'
 import { K_METADATA, K_NW, K_PRIORITY, K_TP, K_TUN_GBP, K_TUN_ID, K_VLAN0 } from '../../flow/key.ts'
 import type { Subfield } from '../../flow/ofp.ts'
 import { PREREQUISITES } from '../../flow/prerequisites.ts'
-import { readBits, writeBits } from './bits.ts'
+import { copyBits, readBits, setBits, writeBits } from './bits.ts'
 import type { Xlate } from './context.ts'
 import {
   ETH_IP,
@@ -120,9 +120,21 @@ export const load = (x: Xlate, dst: Subfield, value: bigint): void => {
 export const move = (x: Xlate, src: Subfield, dst: Subfield): void => {
   if (!present(x, src.field) || !present(x, dst.field)) return
   lookBelow(x, dst.field)
-  const value = readSubfield(x, src)
-  write(x, dst.field, firstBit(dst), dst.bits, value, onesOf(dst.bits), !isTunnelField(dst.field))
+  if (!movePlain(x, src, dst)) {
+    const value = readSubfield(x, src)
+    write(x, dst.field, firstBit(dst), dst.bits, value, onesOf(dst.bits), !isTunnelField(dst.field))
+  }
   x.reporter?.written(dst, x.flow)
+}
+
+/** Between fields that no others follow from, within a word each. False: nothing was done. */
+const movePlain = (x: Xlate, src: Subfield, dst: Subfield): boolean => {
+  const to = firstBit(dst)
+  if (src.bits !== dst.bits || to >> 5 === K_VLAN0 || isTunnelField(src.field) || isTunnelField(dst.field)) return false
+  if (!copyBits(x.flow, firstBit(src), to, dst.bits)) return false
+  setBits(x.wc, firstBit(src), src.bits)
+  setBits(x.wc, to, dst.bits)
+  return true
 }
 
 export const writeMetadata = (x: Xlate, value: bigint, mask: bigint): void =>

@@ -34,7 +34,7 @@ export const lookup = (x: Xlate, table: number, inPort: number): Rule | null => 
   const rule = x.bridge.lookup(table, flow, x.wc)
   flow[K_IN_PORT] = port
   flow[K_TP] = tp
-  if (rule !== null) x.effects.push({ type: 'rule', rule })
+  if (rule !== null) x.effects.push(rule.effect)
   return rule
 }
 

@@ -63,8 +63,10 @@ export const finishWildcards = (wc: Int32Array, key: Int32Array, flow: Int32Arra
  * The mask of a datapath flow, from what the translation looked at. A flow always tells packets with and without each VLAN tag apart, and the tags'
  * TPIDs: the outer Ethernet types are as exact as the innermost one.
  */
-export const datapathMask = (wc: Int32Array, key: Int32Array): Int32Array => {
-  const mask = wc.slice()
+export const datapathMask = (wc: Int32Array, key: Int32Array): Int32Array => toDatapathMask(wc.slice(), key)
+
+/** The same, in place. */
+export const toDatapathMask = (mask: Int32Array, key: Int32Array): Int32Array => {
   mask.fill(0, K_DP_WORDS)
   mask[K_VLAN0] = mask[K_VLAN0]! | VLAN_CFI
   if ((key[K_VLAN0]! & VLAN_CFI) !== 0) {

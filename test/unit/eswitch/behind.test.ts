@@ -26,6 +26,38 @@ test('and while the datapath says that frames of it are late', () => {
   expect([behind.has(5, 63), behind.size]).toEqual([false, 0])
 })
 
+test('of many microflows none is forgotten, nor is it any more when its marker is back; others hardly ever count', () => {
+  const behind = new Behind()
+  const order = (n: number): number => Math.imul(n + 1, 0x45d9f3b) ^ (n << 7)
+  for (let marker = 1; marker <= 8; marker++) {
+    for (let n = 0; n < 10_000; n++) behind.add(1, order(n), marker)
+    for (let n = 0; n < 10_000; n++) expect(behind.has(1, order(n))).toBe(true)
+    expect([behind.has(2, order(0)), behind.size]).toEqual([false, 1])
+    // It has grown to what comes between two answers.
+    if (marker > 1) {
+      let others = 0
+      for (let n = 10_000; n < 20_000; n++) if (behind.has(1, order(n))) others++
+      expect(others).toBeLessThan(1000)
+    }
+    behind.answered(1, marker)
+    for (let n = 0; n < 20_000; n++) expect(behind.has(1, order(n))).toBe(false)
+    expect(behind.size).toBe(0)
+  }
+})
+
+test('a marker ends what is older, and nothing that came after it', () => {
+  const behind = new Behind()
+  for (let n = 0; n < 5000; n++) behind.add(1, n, 4)
+  behind.answered(1, 4)
+  behind.add(1, 7, 5)
+  behind.add(1, 9, 6)
+  behind.answered(1, 3)
+  behind.answered(1, 5)
+  expect([behind.has(1, 7), behind.has(1, 9), behind.size]).toEqual([false, true, 1])
+  behind.answered(1, 9)
+  expect([behind.has(1, 9), behind.size]).toEqual([false, 0])
+})
+
 test('nothing is known of a port that is gone', () => {
   const behind = new Behind()
   behind.add(1, 7, 3)
