@@ -71,7 +71,8 @@ const isLocal = (state: FibState, bytes: Uint8Array): boolean =>
   state.routes.covering(4, RT_TABLE_LOCAL, bytes).some((run) => run.some(({ route }) => route.type === 'local'))
 
 const memberOf = (state: FibState, { route, hop, sourceLink }: Way, query: FibQuery): FibMember => {
-  const local = route.type === 'local' || route.type === 'anycast'
+  const local =
+    route.type === 'local' || route.type === 'anycast' || (route.type === 'broadcast' && query.iif !== undefined)
   const own = route.prefsrc ?? (route.type === 'local' && route.version === 4 ? query.dst : undefined)
   const { byLink } = state.addresses
   const src =

@@ -1,10 +1,14 @@
 /** The property that the mirror of the FIB stands for, on one random history of a namespace. */
 import { expect } from 'vitest'
+import type { FibQuery, FibResult } from '../../../src/tunnel/fib-contract.ts'
 import {
+  askHops,
   askKernel,
   batch,
   caughtUp,
   createUnderlay,
+  defaultHops,
+  insteadInWords,
   inWords,
   keepAnswers,
   type Mirror,
@@ -15,14 +19,47 @@ import {
 import { asks } from './fib-random.ts'
 import { ip } from './netns.ts'
 
+interface Kernel {
+  readonly answer: string
+  /** Of the route that wins, where it has several. */
+  readonly hops: readonly string[] | undefined
+  /** Of all IPv4 default routes. */
+  readonly defaults: readonly string[]
+}
+
+/**
+ * A route with one next hop has one answer, the kernel's. Of a route with several the kernel takes one of ours, and ours are all among them. Only where there are several
+ * IPv4 default routes may it be one that we have named as what the kernel may take instead; those are default routes.
+ */
+const agree = (mirror: Mirror, query: FibQuery, result: FibResult, { answer, hops, defaults }: Kernel): boolean => {
+  const ours = inWords(mirror, result)
+  const among = (known: readonly string[], ways: readonly string[]): boolean =>
+    ways.every((way) => known.includes(way.split(' ').slice(1, 3).join(' ')))
+  // What an IPv6 router would do instead of a host.
+  const instead = query.dst.length === 4 ? insteadInWords(mirror, result) : []
+  if (instead.length > 0) {
+    const all = [...ours, ...instead]
+    const isDefault = result.type === 'found' && result.prefix.length === 0
+    return isDefault && query.iif === undefined && ours.length === 1 && all.includes(answer) && among(defaults, all)
+  }
+  if (hops) return ours.includes(answer) && among(hops, ours)
+  return ours.length === 1 && ours[0] === answer
+}
+
 /** Where we and the kernel differ; without neighbours only in IPv4, where all that they might lead to is named. */
 export const differences = (mirror: Mirror): unknown[] => {
-  const kernel = askKernel(mirror.netns, asks)
+  const { netns, fib, plain } = mirror
+  const answers = askKernel(netns, asks)
+  const hops = askHops(netns, asks)
+  const defaults = defaultHops(netns)
   return asks.flatMap((ask, i) => {
     const query = queryOf(mirror, ask)
-    return [mirror.fib, ...(query.dst.length === 4 ? [mirror.plain] : [])].flatMap((fib) => {
-      const ours = inWords(mirror, fib.lookup(query))
-      return ours.includes(kernel[i]!) ? [] : [{ ask, kernel: kernel[i], ours, neighbours: fib === mirror.fib }]
+    const kernel = { answer: answers[i]!, hops: hops[i], defaults }
+    return [fib, ...(query.dst.length === 4 ? [plain] : [])].flatMap((one) => {
+      const result = one.lookup(query)
+      if (agree(mirror, query, result, kernel)) return []
+      const ours = [inWords(mirror, result), insteadInWords(mirror, result)]
+      return [{ ask, kernel: answers[i], hops: hops[i], ours, neighbours: one === fib }]
     })
   })
 }

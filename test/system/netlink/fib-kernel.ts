@@ -14,7 +14,7 @@ import {
 } from '../../../src/netlink/neighbour.ts'
 import { type Route, RTNH_F_DEAD } from '../../../src/netlink/route.ts'
 import { FIB_GROUPS, Fib } from '../../../src/tunnel/fib.ts'
-import { concerns, type FibQuery, type FibResult, waysOf } from '../../../src/tunnel/fib-contract.ts'
+import { concerns, type FibMember, type FibQuery, type FibResult } from '../../../src/tunnel/fib-contract.ts'
 import { createNetns } from './netns.ts'
 
 export interface Mirror {
@@ -42,11 +42,19 @@ export const batch = (netns: string, lines: readonly string[]): void => {
   }
 }
 
-/** Three pairs of links, both ends in the namespace, and no wait for duplicate addresses. */
+/**
+ * Three pairs of links, both ends in the namespace, and no wait for duplicate addresses. It forwards IPv4, from whatever source, without which nothing that comes in has a way;
+ * in IPv6, where that needs no leave, it is a host, which avoids next hops that have failed.
+ */
 export const createUnderlay = async (): Promise<string> => {
   const netns = await createNetns()
-  const quiet = ['all', 'default'].map((name) => `net.ipv6.conf.${name}.accept_dad=0`)
-  spawnSync('ip', ['netns', 'exec', netns, 'sysctl', '-qw', ...quiet])
+  const settings = ['all', 'default'].flatMap((name) => [
+    `net.ipv6.conf.${name}.accept_dad=0`,
+    `net.ipv6.conf.${name}.forwarding=0`,
+    `net.ipv4.conf.${name}.forwarding=1`,
+    `net.ipv4.conf.${name}.rp_filter=0`,
+  ])
+  spawnSync('ip', ['netns', 'exec', netns, 'sysctl', '-qw', ...settings])
   const lines = ['link set lo up']
   for (const i of [0, 1, 2]) {
     lines.push(`link add v${i} type veth peer name p${i}`, `link set p${i} up`, `link set v${i} up`)
@@ -138,60 +146,97 @@ export const snapshot = (fib: Fib): unknown => ({
     ),
 })
 
+/** With `iif` it is a packet that came in, from a source that is not ours. */
 export interface Ask {
   readonly dst: string
   readonly src?: string
+  readonly iif?: string
   readonly oif?: string
   readonly mark?: number
   readonly tos?: number
 }
 
-interface IpAnswer {
-  type?: string
+interface IpHop {
   dev: string
   gateway?: string
   via?: { host: string }
-  prefsrc?: string
 }
 
-const words = ({ dst, src, oif, mark, tos }: Ask): string =>
-  `route get ${dst}${src ? ` from ${src}` : ''}${oif ? ` oif ${oif}` : ''}${mark ? ` mark ${mark}` : ''}${tos ? ` tos 0x${tos.toString(16)}` : ''}`
+interface IpRoute extends IpHop {
+  dst: string
+  type?: string
+  prefsrc?: string
+  nexthops?: IpHop[]
+}
 
-/** 'none', or what one packet would do. */
-export const askKernel = (netns: string, asks: readonly Ask[]): string[] => {
+const words = ({ dst, src, iif, oif, mark, tos }: Ask): string =>
+  `${dst}${src ? ` from ${src}` : ''}${iif ? ` iif ${iif}` : ''}${oif ? ` oif ${oif}` : ''}${mark ? ` mark ${mark}` : ''}${tos ? ` tos 0x${tos.toString(16)}` : ''}`
+
+/** One answer for each line, undefined where there is none. */
+const getRoutes = (netns: string, lines: readonly string[]): (IpRoute | undefined)[] => {
   const { stdout, stderr } = spawnSync('ip', ['-n', netns, '-j', '-force', '-batch', '-'], {
-    input: `${asks.map(words).join('\n')}\n`,
+    input: `${lines.map((line) => `route get ${line}`).join('\n')}\n`,
     encoding: 'utf8',
     maxBuffer: 1 << 26,
   })
   const failed = new Set([...stderr.matchAll(/Command failed -:(\d+)/g)].map(([, line]) => Number(line) - 1))
-  const answers = [...stdout.matchAll(/^\[.*\]\s*$/gm)].map(([text]) => (JSON.parse(text) as IpAnswer[])[0]!)
-  if (answers.length + failed.size !== asks.length) throw new Error(`not all answered: ${stdout}${stderr}`)
-  return asks.map((ask, i) => {
-    if (failed.has(i)) return 'none'
-    const { type = 'unicast', dev, gateway, via, prefsrc } = answers.shift()!
-    const hop = gateway ?? via?.host
-    const src = ask.src ?? prefsrc
-    return `${type} ${dev} ${hop ? hex(bytesOf(hop)) : '-'} ${src ? hex(bytesOf(src)) : '-'}`
-  })
+  const answers = [...stdout.matchAll(/^\[.*\]\s*$/gm)].map(([text]) => (JSON.parse(text) as IpRoute[])[0]!)
+  if (answers.length + failed.size !== lines.length) throw new Error(`not all answered: ${stdout}${stderr}`)
+  return lines.map((_, i) => (failed.has(i) ? undefined : answers.shift()!))
 }
 
-export const queryOf = ({ namespace }: Mirror, { dst, src, oif, mark, tos }: Ask): FibQuery => ({
+const hopText = ({ dev, gateway, via }: IpHop): string => {
+  const hop = gateway ?? via?.host
+  return `${dev} ${hop ? hex(bytesOf(hop)) : '-'}`
+}
+
+/** 'none', or what one packet would do. */
+export const askKernel = (netns: string, asks: readonly Ask[]): string[] =>
+  getRoutes(netns, asks.map(words)).map((route, i) => {
+    if (!route) return 'none'
+    const src = asks[i]!.src ?? route.prefsrc
+    return `${route.type ?? 'unicast'} ${hopText(route)} ${src ? hex(bytesOf(src)) : '-'}`
+  })
+
+/** The next hops ('DEV VIA') of each route that wins, where it has several. */
+export const askHops = (netns: string, asks: readonly Ask[]): (string[] | undefined)[] =>
+  getRoutes(
+    netns,
+    asks.map((ask) => `fibmatch ${words(ask)}`),
+  ).map((route) => route?.nexthops?.map(hopText))
+
+/** Those of all IPv4 default routes: the first one of each. */
+export const defaultHops = (netns: string): string[] => {
+  const { stdout } = spawnSync('ip', ['-n', netns, '-4', '-j', 'route', 'show', 'table', 'all', 'root', '0/0'], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 26,
+  })
+  return (JSON.parse(stdout) as IpRoute[])
+    .filter(({ dst }) => dst === 'default')
+    .map((route) => hopText(route.nexthops?.[0] ?? route))
+}
+
+export const queryOf = ({ namespace }: Mirror, { dst, src, iif, oif, mark, tos }: Ask): FibQuery => ({
   dst: bytesOf(dst),
   ...(src ? { src: bytesOf(src) } : {}),
+  ...(iif ? { iif: namespace.links.link(iif)!.ifindex } : {}),
   ...(oif ? { oif: namespace.links.link(oif)!.ifindex } : {}),
   ...(mark ? { mark } : {}),
   ...(tos ? { tos } : {}),
 })
 
-/** Everything that one packet might do by an answer, in the words of askKernel. */
-export const inWords = ({ namespace }: Mirror, result: FibResult): string[] =>
+const wayText = ({ namespace }: Mirror, type: string, { oif, via, src }: FibMember): string =>
+  `${type} ${namespace.links.link(oif)?.name} ${via ? hex(via) : '-'} ${src ? hex(src) : '-'}`
+
+/** What one packet might do by an answer, in the words of askKernel; but not what the kernel might do instead. */
+export const inWords = (mirror: Mirror, result: FibResult): string[] =>
   result.type === 'none'
     ? ['none']
-    : waysOf(result).map(({ oif, via, src }) => {
-        const dev = namespace.links.link(oif)?.name
-        return `${result.routeType} ${dev} ${via ? hex(via) : '-'} ${src ? hex(src) : '-'}`
-      })
+    : (result.multipath ?? [result]).map((way) => wayText(mirror, result.routeType, way))
+
+/** What the kernel might do instead, by what no mirror can know. */
+export const insteadInWords = (mirror: Mirror, result: FibResult): string[] =>
+  result.type === 'none' ? [] : (result.alternatives ?? []).map((way) => wayText(mirror, result.routeType, way))
 
 /** Keeps answers as a user of the mirror does: looked up again only when a change concerns them. Returns those that are out of date. */
 export const keepAnswers = (mirror: Mirror, asks: readonly Ask[]): (() => Ask[]) => {

@@ -103,6 +103,38 @@ describe('the mirror of the FIB', () => {
     expect(ours).toEqual(askKernel(netns, all).map((one) => [one]))
   })
 
+  test('rules for a link that packets come in by decide for those alone', async () => {
+    const netns = await createUnderlay()
+    batch(netns, [
+      'rule add pref 100 iif v0 table 100',
+      'rule add pref 110 iif v1 from 10.0.1.0/24 to 172.16.0.0/16 table 100',
+      'rule add pref 120 iif v2 prohibit',
+      'route add 172.16.0.0/16 via 10.0.2.9 table 100',
+      'route add 172.16.0.0/15 via 10.0.1.9',
+      '-6 rule add pref 100 iif v0 table 100',
+      '-6 rule add pref 120 iif v2 blackhole',
+      '-6 route add fd00::/8 via 2001:db8:2::9 dev v2 table 100',
+      '-6 route add fd00::/8 via 2001:db8:1::9 dev v1',
+    ])
+    const mirror = await openMirror(netns)
+    const all = [
+      ...['172.16.0.1', '172.17.0.1', '10.0.0.1', '10.0.1.255'].flatMap((dst) => [
+        { dst },
+        ...['v0', 'v1', 'v2'].flatMap((iif) => ['10.0.1.200', '192.0.2.1'].map((src) => ({ dst, src, iif }))),
+      ]),
+      ...['fd00::1', '2001:db8:1::1'].flatMap((dst) => [
+        { dst },
+        ...['v0', 'v1', 'v2'].map((iif) => ({ dst, src: '2001:db8:1::200', iif })),
+      ]),
+    ]
+    const ours = all.map((ask) => inWords(mirror, mirror.fib.lookup(queryOf(mirror, ask))))
+    expect(ours).toEqual(askKernel(netns, all).map((one) => [one]))
+    const devices = (dst: string): (string | undefined)[] =>
+      all.flatMap((ask, i) => (ask.dst === dst ? [ours[i]![0]!.split(' ')[1]] : []))
+    expect(devices('172.16.0.1')).toEqual(['v1', 'v2', 'v2', 'v2', 'v1', undefined, undefined])
+    expect(devices('fd00::1')).toEqual(['v1', 'v2', 'v1', undefined])
+  })
+
   test('a rule is told as such, at once', async () => {
     const netns = await createUnderlay()
     const mirror = await openMirror(netns)

@@ -1,4 +1,4 @@
-import { existsSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, readlinkSync, statSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { type ConfigData, Daemon, TAPSWITCH, tapsIn } from '../kit/daemon.ts'
@@ -134,6 +134,50 @@ describe('at its end', () => {
     expect(await ping(guests.a, '10.9.0.2', { count: 3 })).toMatchObject({ loss: 0 })
     expect((await again.stop()).code).toBe(0)
   })
+})
+
+it('has one netlink socket in each namespace in use, whoever follows links, routes and neighbours there, and none where nothing is any more', async () => {
+  const internal = (n: number): object => ({ netns: guests.a.netns, addresses: [`10.9.${n}.1/24`] })
+  const full = (taps: object): ConfigData => ({
+    eswitches: { nic0: { ports: { vf1: { role: 'vf', netns: guests.a.netns } } } },
+    bridges: {
+      br0: { internal: internal(0), ports: taps },
+      br1: {
+        internal: internal(1),
+        ports: { vf1: {}, vx1: { type: 'vxlan', options: { remote_ip: '10.9.0.2', key: 7 } } },
+      },
+    },
+  })
+  const daemon = await Daemon.start(bed, full({ tap2: { type: 'tap', netns: guests.b.netns } }))
+  const { pid } = daemon.process
+  /** Inodes of a namespace's netlink sockets, of all protocols. */
+  const inodes = (table: string): string[] =>
+    table
+      .split('\n')
+      .slice(1, -1)
+      .map((row) => row.trim().split(/\s+/).at(-1)!)
+  const sockets = async (): Promise<number[]> => {
+    const own = readdirSync(`/proc/${pid}/fd`).flatMap((fd) => {
+      try {
+        return [/^socket:\[(\d+)\]$/.exec(readlinkSync(`/proc/${pid}/fd/${fd}`))?.[1]]
+      } catch (error) {
+        // Closed since it was listed.
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+        throw error
+      }
+    })
+    const tables = [
+      readFileSync(`/proc/${pid}/net/netlink`, 'utf8'),
+      await guests.a.must(['cat', '/proc/net/netlink']),
+      await guests.b.must(['cat', '/proc/net/netlink']),
+    ]
+    return tables.map((table) => inodes(table).filter((inode) => own.includes(inode)).length)
+  }
+  expect(await daemon.verb('ovs/route/lookup', '10.9.0.2')).toContain('dev br0')
+  expect(await sockets()).toEqual([0, 1, 1])
+  writeFileSync(daemon.configPath, JSON.stringify({ control: daemon.control, ...full({}) }))
+  await daemon.verb('reload')
+  expect(await sockets()).toEqual([0, 1, 0])
 })
 
 it('needs no capabilities but those that docs/security.md names, and listens nowhere on the network', async () => {
