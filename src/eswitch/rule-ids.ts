@@ -68,12 +68,13 @@ export class RuleIds {
 
   stats(id: number, out: FlowStats): boolean {
     const known = this.#rules.get(id)
-    const from = known ? this.#read(known.index) : this.#lost.get(id)
-    if (from === undefined) return false
-    out.packets = from.packets
-    out.bytes = from.bytes
-    out.used = from.used
-    out.tcpFlags = from.tcpFlags
+    if (known !== undefined) {
+      this.#fill(known.index, out)
+      return true
+    }
+    const lost = this.#lost.get(id)
+    if (lost === undefined) return false
+    Object.assign(out, lost)
     return true
   }
 
@@ -97,13 +98,17 @@ export class RuleIds {
   }
 
   #read(index: number): FlowStats {
+    const stats = { packets: 0, bytes: 0, used: 0, tcpFlags: 0 }
+    this.#fill(index, stats)
+    return stats
+  }
+
+  #fill(index: number, out: FlowStats): void {
     const s = index * RULE_STAT_WORDS
     const stats = this.#memory.ruleStats
-    return {
-      packets: stats[s + RS_PACKETS]!,
-      bytes: stats[s + RS_BYTES]!,
-      used: stats[s + RS_USED]!,
-      tcpFlags: this.#memory.ruleFlags[index]!,
-    }
+    out.packets = stats[s + RS_PACKETS]!
+    out.bytes = stats[s + RS_BYTES]!
+    out.used = stats[s + RS_USED]!
+    out.tcpFlags = this.#memory.ruleFlags[index]!
   }
 }

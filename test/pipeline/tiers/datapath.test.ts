@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { M_MARK, META_WORDS } from '../../../src/packet/slot.ts'
+import { M_MARK, M_PORT, META_WORDS } from '../../../src/packet/slot.ts'
 import { PS_TX_PACKETS } from '../../../src/port/contract.ts'
 import { answerAll, flowMatch, output, portMatch, putFlow } from './flows.ts'
 import { numbered, numberOf } from './frames.ts'
@@ -72,7 +72,7 @@ describe('datapath alone', () => {
   })
 
   it('bounds what waits, by port and by microflow, and counts the rest', async () => {
-    await open({ limits: { upcallsPerPort: 4, parkedPerFlow: 8, parkedPerPort: 10 } })
+    await open({ limits: { upcallsPerPort: 4, upcalls: 4, parkedPerFlow: 8, parkedPerPort: 10 } })
     const waiting: number[] = []
     world.dpif.onUpcall((slot) => waiting.push(slot))
     for (let flow = 0; flow < 6; flow++) for (let n = 0; n < 12; n++) world.port(1).inject(numbered(flow, n))
@@ -90,7 +90,7 @@ describe('datapath alone', () => {
   })
 
   it('does not let a noisy port starve another', async () => {
-    await open({ limits: { upcallsPerPort: 8 }, small: 512 })
+    await open({ limits: { upcallsPerPort: 8, upcalls: 8 }, small: 512 })
     const waiting: number[] = []
     world.dpif.onUpcall((slot) => waiting.push(slot))
     for (let flow = 0; flow < 1000; flow++) world.port(1).inject(numbered(flow, 0))
@@ -99,6 +99,40 @@ describe('datapath alone', () => {
     expect(waiting.length).toBe(8 + 3)
     expect(world.drops(2)).toEqual({})
     for (const slot of waiting) world.dpif.upcallDone(slot, [])
+  })
+
+  it('lets a busy port have half of the upcalls that are left, and who comes half of the rest', async () => {
+    await open({ limits: { upcallsPerPort: 8, upcalls: 100 } })
+    const waiting: number[] = []
+    world.dpif.onUpcall((slot) => waiting.push(slot))
+    const got = async (port: number): Promise<number> => {
+      const before = waiting.length
+      for (let flow = 0; flow < 200; flow++) world.port(port).inject(numbered(flow, 0))
+      await world.settle()
+      return waiting.length - before
+    }
+    // Of 100; of the 50 that are left; at least what each may have.
+    expect([await got(1), await got(2), await got(3), await got(1)]).toEqual([50, 25, 13, 0])
+    while (waiting.length > 0) {
+      for (const slot of waiting.splice(0)) world.dpif.upcallDone(slot, [])
+      await world.settle()
+    }
+    expect(await got(2)).toBe(50)
+    for (const slot of waiting) world.dpif.upcallDone(slot, [])
+  })
+
+  it('asks main about the ports in turn', async () => {
+    await open()
+    const asked: number[] = []
+    world.dpif.onUpcall((slot) => {
+      asked.push(world.dpif.arena.meta[slot * META_WORDS + M_PORT]!)
+      world.dpif.upcallDone(slot, [])
+    })
+    for (let flow = 0; flow < 60; flow++) world.port(1).inject(numbered(flow, 0))
+    for (let flow = 0; flow < 3; flow++) world.port(2).inject(numbered(flow, 0))
+    await world.settle()
+    const second = asked.flatMap((port, i) => (port === 2 ? [i] : []))
+    expect([asked.length, second.length, second[2]! - second[0]!]).toEqual([63, 3, 4])
   })
 
   it('never waits for main: with every answer outstanding other traffic flows', async () => {

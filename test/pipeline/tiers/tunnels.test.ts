@@ -306,7 +306,7 @@ describe('packets too big for the underlay', () => {
   })
 
   it('are bounded as upcalls are', async () => {
-    await open({ limits: { upcallsPerPort: 4 } })
+    await open({ limits: { upcallsPerPort: 4, upcalls: 4 } })
     world.dpif.encapPut(narrow)
     putFlow(world.dpif, portMatch(1), push(5))
     await world.settle()
