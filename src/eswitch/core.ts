@@ -50,6 +50,8 @@ const PORT_DOWN = dropIndex('port-down')
 
 const SORT_EVERY_MS = 1000
 const ETH_HLEN = 14
+/** Frames looked up as one: as many as the processor fetches lines side by side, and their keys stay near. */
+const TOGETHER = 32
 
 /** What the eswitch needs from its thread. */
 export interface EswitchHost extends IntakeHost<EswitchPortOpen> {
@@ -79,9 +81,9 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   #key = createKey()
   readonly #inner = createKey()
   /** Of a batch that is looked up as one: keys, their hashes, the rules that they probably find. */
-  readonly #keys = Array.from({ length: RX_ROOM }, createKey)
-  readonly #hashes = new Int32Array(RX_ROOM)
-  readonly #guesses = new Int32Array(RX_ROOM)
+  readonly #keys = Array.from({ length: TOGETHER }, createKey)
+  readonly #hashes = new Int32Array(TOGETHER)
+  readonly #guesses = new Int32Array(TOGETHER)
   /** Kept, so that a compiler cannot leave out the reading. */
   #touched = 0
   readonly #batch = new Int32Array(RX_ROOM)
@@ -214,17 +216,22 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     return false
   }
 
+  #arriveAll(n: number, no: number): void {
+    for (let from = 0; from < n; from += TOGETHER) this.#arriveSome(from, Math.min(TOGETHER, n - from), no)
+  }
+
   /**
-   * The first `n` frames of the batch. With many rules each look-up waits for memory several times; so what all of them need is asked for first, step by step, and the processor
+   * `n` frames of the batch. With many rules each look-up waits for memory several times; so what all of them need is asked for first, step by step, and the processor
    * fetches it side by side. No rule changes meanwhile.
    */
-  #arriveAll(n: number, no: number): void {
+  #arriveSome(from: number, n: number, no: number): void {
     const rules = this.#rules
     const keys = this.#keys
     const hashes = this.#hashes
     const guesses = this.#guesses
+    const batch = this.#batch
     for (let i = 0; i < n; i++) {
-      extractFrame(this.#shared.arena, this.#batch[i]!, keys[i]!)
+      extractFrame(this.#shared.arena, batch[from + i]!, keys[i]!)
       hashes[i] = rules.hash(keys[i]!)
     }
     for (let i = 0; i < n; i++) guesses[i] = rules.touch(hashes[i]!)
@@ -236,7 +243,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     this.#touched = touched
     for (let i = 0; i < n; i++) {
       this.#key = keys[i]!
-      this.#decide(this.#batch[i]!, no, rules.findHashed(this.#key, hashes[i]!))
+      this.#decide(batch[from + i]!, no, rules.findHashed(this.#key, hashes[i]!))
     }
   }
 
