@@ -1,6 +1,7 @@
 /** Frames without a kernel: a port that gives small UDP frames of many flows in a given order, and the orders. */
 import { HEADROOM, M_BASE, M_LEN, M_OFF, M_PORT, M_VFLAGS, META_WORDS, type SlotPool } from '../../src/packet/slot.ts'
 import type { Port } from '../../src/port/contract.ts'
+import { BATCH } from '../../src/port/thread-status.ts'
 import { build } from '../../test/pipeline/tiers/frames.ts'
 
 /** How flows follow each other: each as likely as any other; by Zipf's law with exponent 1; WORKING_SET of them, each as likely as any other of those. */
@@ -91,7 +92,8 @@ export class Traffic implements Port {
     const groups = this.#groups
     let n = 0
     if (!this.flowing) return 0
-    for (; n < max; n++) {
+    // As many a round for every tier, whatever it would take.
+    for (; n < max && n < BATCH; n++) {
       const slot = pool.take(frame.length)
       if (slot < 0) break
       const m = slot * META_WORDS
