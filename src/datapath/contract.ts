@@ -112,7 +112,7 @@ export interface Dpif {
    */
   onTooBig(handler: (slot: number, encap: number) => void): void
 
-  /** Resolves when the worker has applied every call made before. */
+  /** Resolves when the worker has applied every call made before. Never rejects: of a worker that is lost it is not heard again, and the switch ends. */
   barrier(): Promise<void>
   counters(out: DpifCounters): void
 

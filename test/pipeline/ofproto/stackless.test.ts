@@ -175,6 +175,20 @@ describe('what concerns others', () => {
     expect(arpFlows()).toEqual([])
   })
 
+  it('is not heard where the bridge sends it by the port: what passes by between others', async () => {
+    const { come, stackless } = await create()
+    stackless.neighbours.keepAlive(-LOCAL, PEER, true)
+    await hv.settle(50)
+    await come(asks(PEER, A))
+    await hv.world.addPort(9, 'tap9')
+    const { no } = hv.phy.addPort({ name: 'tap9', dpPort: 9 })
+    hv.phy.tables.add(parseFlow(`priority=9,arp,in_port=${hv.phy.portByName('p0')!.no},actions=output:${no}`))
+    await hv.settle(50)
+    await come(asks(PEER, B))
+    expect(hv.taken(9)).toEqual([asks(PEER, B)])
+    expect(stackless.neighbours.lookup(-LOCAL, PEER)).toEqual({ type: 'found', lladdr: A })
+  })
+
   it('is told apart by flows that rest on nothing else', async () => {
     const { come, stackless, arpFlows } = await create()
     hv.phy.tables.add(parseFlow(`priority=9,arp,in_port=${hv.phy.portByName('p0')!.no},actions=LOCAL`))

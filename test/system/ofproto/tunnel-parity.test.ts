@@ -10,6 +10,8 @@ import { Underlay } from '../../../src/ofproto/underlay.ts'
 import type { TunnelConfig } from '../../../src/tunnel/contract.ts'
 import { Tunnels } from '../../../src/tunnel/tunnels.ts'
 import { FakeDpif, FakeFib, FakeNeighbours, FakePorts } from '../../unit/tunnel/fakes.ts'
+import { Daemon } from '../kit/daemon.ts'
+import { Testbed } from '../kit/testbed.ts'
 import { hasReference, ReferenceSwitch } from './reference-switch.ts'
 
 const VX = 4789
@@ -199,5 +201,122 @@ describe.skipIf(!hasReference)('tunnels as in Open vSwitch', () => {
     expect(actionsOf(mine).replace('(tunnel-to-self)', '')).toBe(actionsOf(its))
     expect(actionsOf(mine)).toContain(expected)
     expect(megaflowOf(mine)).toBe(megaflowOf(its))
+  })
+
+  describe('verbs, of a switch whose underlay has no host as theirs has none', () => {
+    let bed: Testbed
+    let daemon: Daemon
+    const EXTRA = ['vx11', 11, 'remote_ip=fd00::2 key=9 dst_port=8472'] as const
+
+    /** As in a configuration file. */
+    const optionsOf = (options: string): Record<string, unknown> =>
+      Object.fromEntries(
+        options.split(' ').map((option) => {
+          const [name, text] = option.split('=') as [string, string]
+          const value = /^(0x[0-9a-f]+|\d+)$/.test(text) ? Number(text) : text
+          return [name, value === 'true' || value === 'false' ? value === 'true' : value]
+        }),
+      )
+
+    /** One verb on both sides: texts, or refusals. */
+    const both = async (words: string): Promise<[ours: string, theirs: string]> => {
+      const [verb, ...args] = words.split(' ') as [string, ...string[]]
+      const { ok, text } = reference.appctl(verb, ...args)
+      return [
+        await daemon.verb(verb, ...args).catch((error: Error) => `refused: ${error.message}`),
+        ok ? text : `refused: ${text.split('\n')[0]}`,
+      ]
+    }
+    /** Title and rows; theirs come in the order of their tables, ours by port and by age. */
+    const sorted = (text: string, titles: number): string[] => {
+      const lines = text.trimEnd().split('\n')
+      return [...lines.slice(0, titles), ...lines.slice(titles).sort()]
+    }
+
+    beforeAll(async () => {
+      const [name, no, options] = EXTRA
+      const set = options.replaceAll(/(^| )/g, '$1options:')
+      reference.vsctl(`add-port br1 ${name} -- set interface ${name} type=vxlan ofport_request=${no} ${set}`)
+      reference.appctl('netdev-dummy/ip6addr', 'br0', 'fd00::1/64')
+      bed = new Testbed()
+      // The kernel has no routes there, but those of an interface for itself.
+      const { netns } = await bed.guest('empty')
+      daemon = await Daemon.start(bed, {
+        underlay: { netns },
+        bridges: {
+          br0: { internal: { stack: 'none', mac, addresses: ['192.168.0.1/24', 'fd00::1/64'] }, ports: {} },
+          br1: {
+            ports: Object.fromEntries(
+              [...TUNNELS, EXTRA].map(([port, ofport, text]) => [
+                port,
+                { type: 'vxlan', ofport, options: optionsOf(text) },
+              ]),
+            ),
+          },
+        },
+      })
+      // Theirs was told of the first IPv4 network and neighbours before; the networks of its addresses ours knows by itself.
+      reference.appctl('ovs/route/add', 'fd00::/64', 'br0')
+      for (const n of [2, 3]) await daemon.verb('tnl/neigh/set', 'br0', `192.168.0.${n}`, `02:00:00:00:bb:0${n}`)
+      for (const words of [
+        'tnl/neigh/set br0 fd00::2 02:00:00:00:bb:02',
+        'ovs/route/add 10.0.0.0/8 br0 192.168.0.2',
+        'ovs/route/add 10.1.0.0/16 br0 192.168.0.3 pkt_mark=7',
+        'ovs/route/add fd01::/64 br0 fd00::2',
+      ])
+        expect((await both(words)).filter((text) => text.startsWith('refused'))).toEqual([])
+    }, 60_000)
+    afterAll(() => bed?.close())
+
+    it.each(['tnl/ports/show', 'tnl/ports/show -v'])(
+      '%s: but for the number of the datapath port, which is the UDP port there',
+      async (words) => {
+        const unnumbered = (text: string): string[] => sorted(text.replaceAll(/^(\S+) \(\d+\)/gm, '$1'), 1)
+        const [mine, its] = await both(words)
+        expect(unnumbered(mine)).toEqual(unnumbered(its))
+        expect(mine.match(/^vxlan_sys_(4789|8472) \(/gm)).toHaveLength(words.endsWith('-v') ? 4 : 2)
+      },
+    )
+
+    it.each(['tnl/neigh/show', 'tnl/arp/show'])(
+      '%s: the same columns, and one for the state of a neighbour behind them',
+      async (verb) => {
+        const [mine, its] = await both(verb)
+        const [title, line, ...rows] = sorted(mine, 2) as [string, string, ...string[]]
+        const [itsTitle, itsLine, ...itsRows] = sorted(its, 2) as [string, string, ...string[]]
+        const at = title.indexOf('State')
+        expect(title.slice(0, at).trimEnd()).toBe(itsTitle)
+        expect([line, itsLine].map((text) => /^=+$/.test(text))).toEqual([true, true])
+        expect(rows.map((row) => row.slice(0, at).trimEnd())).toEqual(itsRows.map((row) => row.trimEnd()))
+        expect(rows.map((row) => row.slice(at))).toEqual(['PERMANENT', 'PERMANENT', 'PERMANENT'])
+      },
+    )
+
+    it('ovs/route/show: what was added by hand; but ours lists networks of its addresses as its own', async () => {
+      const [mine, its] = await both('ovs/route/show')
+      const user = (text: string): string[] => sorted(text, 1).filter((row) => !row.startsWith('Cached:'))
+      const connected = /^User: (192\.168\.0\.0\/24|fd00::\/64) /
+      expect(user(mine)).toEqual(user(its).filter((row) => !connected.test(row)))
+      expect(user(mine)).toHaveLength(4)
+      for (const row of its.split('\n').filter((text) => connected.test(text)))
+        expect(mine).toContain(row.replace('User:', 'Cached:'))
+    })
+
+    it.each(['192.168.0.2', '10.1.1.1', '10.1.1.1 pkt_mark=7', 'fd00::2', 'fd01::2'])(
+      'ovs/route/lookup %s',
+      async (words) => {
+        const [mine, its] = await both(`ovs/route/lookup ${words}`)
+        expect(mine).toBe(its)
+        expect(mine).toMatch(/^src \S+\ngateway \S+\ndev br0\n$/)
+      },
+    )
+
+    it.each(['11.1.1.1', '10.2.1.1 pkt_mark=7', 'fd02::1'])(
+      'ovs/route/lookup %s, where there is no way: ours says why',
+      async (words) => {
+        const [mine, its] = await both(`ovs/route/lookup ${words}`)
+        expect([mine, its]).toEqual(['refused: Not found: no-route', 'refused: Not found'])
+      },
+    )
   })
 })
