@@ -29,6 +29,8 @@ napi_value NetlinkRecv(napi_env, napi_callback_info);
 napi_value Watch(napi_env, napi_callback_info);
 napi_value Unwatch(napi_env, napi_callback_info);
 
+napi_value HugePages(napi_env, napi_callback_info);
+
 napi_value SetNetns(napi_env, napi_callback_info);
 
 }  // namespace ts

@@ -49,6 +49,7 @@ constexpr Entry kEntries[] = {
     {"netlinkRecv", NetlinkRecv},
     {"watch", Watch},
     {"unwatch", Unwatch},
+    {"hugePages", HugePages},
     {"setns", SetNetns},
 };
 

@@ -28,6 +28,9 @@ export type Module = (typeof MODULES)[number]
 /** Functions of the addon and of Node.js that wait. */
 const WAITS: ReadonlySet<string> = new Set(['epollWait', 'wait', '(idle)'])
 
+/** The addon's functions that V8 shows by name; others are part of their callers. */
+const NATIVE = /^(rxBatch|txBatch|checksum|completeChecksum|segment|eventfd(Signal|Drain)|netlink(Send|Recv))$/
+
 /** First that fits a source's path under dist/. */
 const BY_FILE: readonly (readonly [RegExp, Module])[] = [
   [/^port\/(tap|afpacket|intake|outputs)\./, 'native I/O'],
@@ -61,8 +64,7 @@ const moduleOf = (name: string, file: string): Module => {
   if (WAITS.has(name)) return 'waiting'
   if (name === '(garbage collector)') return 'garbage'
   if (file !== '') return BY_FILE.find(([pattern]) => pattern.test(file))?.[1] ?? 'other'
-  // The addon's functions have names and no source; what is in brackets is V8's own.
-  return name.startsWith('(') || name === '' ? 'other' : 'native I/O'
+  return NATIVE.test(name) ? 'native I/O' : 'other'
 }
 
 /** Which of a daemon's threads it is, by the sources that ran there. */

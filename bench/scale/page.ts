@@ -23,7 +23,7 @@ const figures = (result: ScaleResult): string => {
     `Commit ${machine.commit.slice(0, 12)}${machine.changed ? ' with changes' : ''}, ${machine.date.slice(0, 10)}; Linux ${machine.kernel}, ${machine.cores} cores (${machine.cpu}), Node.js ${machine.node}. Medians of ${rounds} ${rounds === 1 ? 'round' : 'rounds'}.`,
     'Offloaded exact flows:',
     asMarkdown(rowsOf(nic)),
-    `Most flows by fewest (${MOST_RATIO} at most): ${ratios.join('; ')}.`,
+    `With the most flows (${MOST_RATIO} times at most): ${ratios.join('; ')}.`,
     'Masked flows of the datapath:',
     asMarkdown(rowsOf(datapath)),
   ].join('\n\n')

@@ -1,26 +1,24 @@
-/** One point of the curve, in a process of its own so that its memory is its own: `point.ts KIND FLOWS MASKS SMOKE` prints a JSON object of figures. main.ts starts it. */
+/** Points of the curve: `point.ts full|smoke KIND:FLOWS:MASKS...` prints a JSON object of figures for each. main.ts starts it, with one point if memory counts, which is its own then. */
 import type { FlowStats } from '../../src/datapath/contract.ts'
 import { Arming } from '../../src/eswitch/arming.ts'
 import { RuleTable } from '../../src/eswitch/rule-table.ts'
+import { createEswitchMemory } from '../../src/eswitch/shared.ts'
 import { parseFlow } from '../../src/flow/ofp-text.ts'
 import { compileActions } from '../../src/flow/program.ts'
-import type { Figures, Kind } from './figures.ts'
+import { medianOf as median } from '../e2e/report/result.ts'
+import { type Figures, type Kind, REFERENCE } from './figures.ts'
 import { createRig, exactMask, keyOf, OUT, type Rig } from './rig.ts'
 import { choices, costOfMaking, ORDERS } from './traffic.ts'
 
-const [, , kind, flowsText, masksText, effort] = process.argv
-const flows = Number(flowsText)
-const masks = Number(masksText)
-const smoke = effort === 'smoke'
+const smoke = process.argv[2] === 'smoke'
 
 const collect = (globalThis as { gc?: () => void }).gc
 if (collect === undefined) throw new Error('node --expose-gc expected')
 const MEBI = 2 ** 20
 
-const held = (): number => {
-  collect()
-  const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return heapUsed + arrayBuffers
+interface Work {
+  readonly flows: number
+  readonly masks: number
 }
 
 const resident = (): number => {
@@ -28,29 +26,35 @@ const resident = (): number => {
   return process.memoryUsage.rss()
 }
 
-const medianOf = (run: () => number, times: number): number => {
-  const all = Array.from({ length: times }, run).sort((x, y) => x - y)
-  return all[all.length >> 1]!
-}
-
-/** Nanoseconds a frame in the tier, without what it costs to make the frames. */
-const costs = (rig: Rig): Figures => {
-  const rounds = smoke ? 20 : 4000
+/** Nanoseconds a frame in the tier, without what it costs to make the frames; in turns with a switch of few flows, so that both have the same from the machine. */
+const costs = (rig: Rig, reference: Rig, flows: number): Figures => {
+  const rounds = smoke ? 20 : 2000
+  const length = smoke ? 1 << 12 : undefined
   const figures: Figures = {}
   for (const order of ORDERS) {
-    rig.traffic.order = choices(order, flows)
-    rig.traffic.flowing = true
-    const making = medianOf(() => costOfMaking(rig.traffic, rig.world.dpif.pool, rounds * 64), 5)
-    rig.traffic.flowing = false
-    const once = (): number => rig.run(rounds)
-    once()
-    figures[order] = medianOf(once, smoke ? 1 : 7) - making
+    rig.traffic.order = choices(order, flows, length)
+    reference.traffic.order = choices(order, REFERENCE, length)
+    const made: number[] = []
+    const many: number[] = []
+    const few: number[] = []
+    for (let turn = -1; turn < (smoke ? 1 : 15); turn++) {
+      const making = costOfMaking(rig.traffic, rig.world.dpif.pool, rounds * 16)
+      const [ours, theirs] = [rig.run(rounds), reference.run(rounds)]
+      // The first turn compiles.
+      if (turn < 0) continue
+      made.push(making)
+      many.push(ours)
+      few.push(theirs)
+    }
+    const making = median(made)
+    figures[order] = median(many) - making
+    figures[`${order}Ratio`] = (median(many) - making) / (median(few) - making)
   }
   return figures
 }
 
 /** Everything that the main thread does about flows. */
-const upkeep = async (rig: Rig): Promise<Figures> => {
+const upkeep = async (rig: Rig, flows: number): Promise<Figures> => {
   const { udpif, offload, ofproto } = rig
   const out: FlowStats = { packets: 0, bytes: 0, used: 0, tcpFlags: 0 }
   const ids = [...offload.flows()].map(({ id }) => id)
@@ -67,20 +71,22 @@ const upkeep = async (rig: Rig): Promise<Figures> => {
   return { statistics: (stats * 1000) / flows, pass: idle, change: dumpDuration, slice: revalidation.longestSlice }
 }
 
-const switched = async (): Promise<Figures> => {
+const switched = async ({ flows }: Work): Promise<Figures> => {
   const rig = await createRig(flows, true, 1, true)
   const before = resident()
   const put = await rig.put(0, flows)
   const figures: Figures = {
     translated: flows / ((put.main + put.workers) / 1000),
     memoryTranslated: (resident() - before) / flows,
-    ...(await upkeep(rig)),
+    ...(await upkeep(rig, flows)),
   }
   return figures
 }
 
-const whole = async (offloaded: boolean): Promise<Figures> => {
+const whole = async ({ flows, masks }: Work, offloaded: boolean): Promise<Figures> => {
   const rig = await createRig(flows, offloaded, masks)
+  const reference = await createRig(REFERENCE, offloaded, Math.min(masks, 10))
+  await reference.put(0, REFERENCE)
   const before = resident()
   const put = await rig.put(0, flows)
   const memory = (resident() - before) / flows
@@ -90,7 +96,7 @@ const whole = async (offloaded: boolean): Promise<Figures> => {
     put: flows / ((put.main + put.workers) / 1000),
     putMain: flows / (put.main / 1000),
     memory,
-    ...costs(rig),
+    ...costs(rig, reference, flows),
   }
   const started = performance.now()
   await rig.purge()
@@ -99,28 +105,38 @@ const whole = async (offloaded: boolean): Promise<Figures> => {
 }
 
 /** The rules of an eswitch's worker alone. */
-const table = (): Figures => {
+const table = ({ flows }: Work): Figures => {
   const program = compileActions([{ type: 'output', port: OUT }])
-  const before = held()
-  const rules = new RuleTable(new Int32Array(new SharedArrayBuffer(flows * 2 * 4)), new Arming(flows * 2, () => true))
-  const empty = held() - before
+  const before = resident()
+  const memory = createEswitchMemory(flows * 2)
+  const rules = new RuleTable(memory.ruleFlags, memory.ruleStats, new Arming(flows * 2, () => true))
+  const empty = resident() - before
   const mask = exactMask()
   const started = performance.now()
   // A program of its own for each: as it comes out of the ring.
-  for (let flow = 0; flow < flows; flow++) rules.put(flow, mask, keyOf(flow, 1), program.slice())
+  let slowest = 0
+  for (let flow = 0; flow < flows; flow++) {
+    const key = keyOf(flow, 1)
+    const began = performance.now()
+    rules.put(flow, mask, key, program.slice())
+    slowest = Math.max(slowest, performance.now() - began)
+  }
   const put = performance.now() - started
-  const full = held() - before - empty
+  const full = resident() - before - empty
   if (rules.find(keyOf(flows - 1, 1)) !== flows - 1) throw new Error('the last rule is not found')
-  return { tableEmpty: empty / MEBI, table: full / flows, tablePut: flows / (put / 1000) }
+  return { tableEmpty: empty / MEBI, table: full / flows, tablePut: flows / (put / 1000), slowest }
 }
 
-const run: Record<Kind, () => Promise<Figures>> = {
-  nic: () => whole(true),
+const run: Record<Kind, (work: Work) => Promise<Figures>> = {
+  nic: (work) => whole(work, true),
   switch: switched,
-  datapath: () => whole(false),
-  table: async () => table(),
+  datapath: (work) => whole(work, false),
+  table: async (work) => table(work),
 }
 // What is awaited keeps no process alive.
 setInterval(() => {}, 1000)
-process.stdout.write(`${JSON.stringify(await run[kind as Kind]())}\n`)
+for (const spec of process.argv.slice(3)) {
+  const [kind, flows, masks] = spec.split(':')
+  process.stdout.write(`${JSON.stringify(await run[kind as Kind]({ flows: Number(flows), masks: Number(masks) }))}\n`)
+}
 process.exit(0)

@@ -48,9 +48,9 @@ export const rowsOf = (points: readonly Point[]): Rows => {
   ]
 }
 
-/** Cost of a frame with the most flows, by that with the fewest. */
+/** Cost of a frame with the most flows, by that with REFERENCE. */
 export const MOST_RATIO = 1.5
-const JUDGED = ['uniform', 'zipf'] as const
+const JUDGED = ['uniformRatio', 'zipfRatio'] as const
 
 export interface ScaleJudgement {
   readonly figure: (typeof JUDGED)[number]
@@ -59,14 +59,13 @@ export interface ScaleJudgement {
   readonly reached: boolean
 }
 
-export const judgeScale = ({ nic }: Pick<ScaleResult, 'nic'>): ScaleJudgement[] => {
-  const [few, many] = [nic[0], nic.at(-1)]
-  if (few === undefined || many === undefined) return []
-  return JUDGED.map((figure) => {
-    const ratio = (many.figures[figure] ?? Number.NaN) / (few.figures[figure] ?? Number.NaN)
-    return { figure, flows: many.flows, ratio, reached: ratio <= MOST_RATIO }
-  })
-}
+export const judgeScale = ({ nic }: Pick<ScaleResult, 'nic'>): ScaleJudgement[] =>
+  nic.slice(-1).flatMap(({ flows, figures }) =>
+    JUDGED.map((figure) => {
+      const ratio = figures[figure] ?? Number.NaN
+      return { figure, flows, ratio, reached: ratio <= MOST_RATIO }
+    }),
+  )
 
 export const shortScale = ({ figure, flows, ratio }: ScaleJudgement): string =>
-  `SHORT scale: ${FIGURES[figure].title}: with ${count(flows)} flows ${ratio.toFixed(2)} times what it is with the fewest, <= ${MOST_RATIO} wanted`
+  `SHORT scale: a frame, ${count(flows)} flows: ${FIGURES[figure].title}: ${ratio.toFixed(2)} times, <= ${MOST_RATIO} wanted`

@@ -21,6 +21,7 @@ import { OffloadModule } from '../../src/offload/module.ts'
 import { Ofproto } from '../../src/ofproto/ofproto.ts'
 import { Udpif } from '../../src/ofproto/udpif.ts'
 import { BATCH } from '../../src/port/thread-status.ts'
+import { hugePages } from '../../src/port/worker-host.ts'
 import { withProfile } from '../../test/pipeline/offload/with-profile.ts'
 import { output, putFlow } from '../../test/pipeline/tiers/flows.ts'
 import { World } from '../../test/pipeline/tiers/harness.ts'
@@ -93,7 +94,13 @@ const masked = (flow: number, groups: number): Match => {
 export const createRig = async (flows: number, offloaded: boolean, groups = 1, translated = false): Promise<Rig> => {
   const exact = exactMask()
   const actions = output(OUT)
-  const world = new World({ eswitches: offloaded ? { nic0: flows } : {}, small: 2048, big: 256, flows: flows + 16 })
+  const world = new World({
+    eswitches: offloaded ? { nic0: flows } : {},
+    small: 2048,
+    big: 256,
+    hugePages,
+    flows: flows + 16,
+  })
   const { clock, dpif } = world
   const ofproto = new Ofproto(clock)
   const offload = new OffloadModule(dpif, { clock, scheduler: eventLoopScheduler })

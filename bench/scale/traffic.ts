@@ -43,8 +43,8 @@ const spread = (flows: number): ((rank: number) => number) => {
   return (rank) => (rank * odd) % flows
 }
 
-/** CHOICES flow numbers below `flows`. */
-export const choices = (order: Order, flows: number): Int32Array => {
+/** Flow numbers below `flows`; `length`: a power of two. */
+export const choices = (order: Order, flows: number, length = CHOICES): Int32Array => {
   const next = random(flows)
   const place = spread(flows)
   // Of Zipf's law with exponent 1 the inverse is, near enough, an exponential.
@@ -55,7 +55,7 @@ export const choices = (order: Order, flows: number): Int32Array => {
     zipf: () => place(zipf()),
     few: () => place(Math.floor(next() * few)),
   }
-  return Int32Array.from({ length: CHOICES }, one[order])
+  return Int32Array.from({ length }, one[order])
 }
 
 export class Traffic implements Port {
@@ -70,7 +70,7 @@ export class Traffic implements Port {
     payload: new Array(22).fill(0),
   })
   readonly #groups: number
-  #choices: Int32Array = new Int32Array(CHOICES)
+  #choices: Int32Array = new Int32Array(1)
   #at = 0
   /** Gives nothing unless it flows. */
   flowing = false
@@ -100,7 +100,7 @@ export class Traffic implements Port {
       const off = meta[m + M_BASE]! + HEADROOM
       bytes.set(frame, off)
       const flow = this.#choices[this.#at]!
-      this.#at = (this.#at + 1) & (CHOICES - 1)
+      this.#at = (this.#at + 1) & (this.#choices.length - 1)
       const src = sourceOf(flow)
       bytes[off + IP_SRC + 1] = src >>> 16
       bytes[off + IP_SRC + 2] = src >>> 8
@@ -123,6 +123,7 @@ export class Traffic implements Port {
 /** Nanoseconds of processor time that the frames themselves cost: made, and thrown away. */
 export const costOfMaking = (traffic: Traffic, pool: SlotPool, frames: number): number => {
   const out = new Int32Array(64)
+  traffic.flowing = true
   const start = process.cpuUsage()
   for (let done = 0; done < frames; ) {
     const n = traffic.rx(pool, 1, out, out.length)
@@ -130,5 +131,6 @@ export const costOfMaking = (traffic: Traffic, pool: SlotPool, frames: number): 
     done += n
   }
   const { user, system } = process.cpuUsage(start)
+  traffic.flowing = false
   return ((user + system) * 1000) / frames
 }

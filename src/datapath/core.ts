@@ -5,12 +5,13 @@
  * Read contract.ts first, then waiting.ts and held-frames.ts (order and bounds of what waits), link.ts (frames from and to eswitches) and pace.ts (no more
  * in than can go out).
  */
-import { FlowCache } from '../flow/cache.ts'
+import { FIRST_ENTRIES, FlowCache } from '../flow/cache.ts'
 import { type ExecuteSink, Executor, LOST_TAKEN } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey, K_TUN_DST } from '../flow/key.ts'
 import { microflow } from '../flow/microflow.ts'
 import { ReplyRing } from '../lib/reply-ring.ts'
+import type { Advise } from '../lib/words.ts'
 import { M_OWNER, M_PORT, M_RECIRC_ID, META_WORDS, type SlotPool } from '../packet/slot.ts'
 import { MAX_PORTS } from '../port/contract.ts'
 import { dropIndex } from '../port/drop.ts'
@@ -59,6 +60,7 @@ const WARN_EVERY_MS = 1000
 
 /** What the datapath needs from its thread. */
 export interface DatapathHost extends IntakeHost<PortOpen> {
+  readonly hugePages?: Advise
   post(event: DatapathEvent): void
   signal(eventfd: number): void
 }
@@ -68,7 +70,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
   readonly #shared: DatapathShared
   readonly #meta: Int32Array
   readonly #host: DatapathHost
-  readonly #cache = new FlowCache()
+  readonly #cache: FlowCache
   readonly #programs: Int32Array[] = []
   readonly #account: FlowAccount
   readonly #executor: Executor
@@ -96,6 +98,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
     this.#shared = shared
     this.#host = host
     this.#meta = arena.meta
+    this.#cache = new FlowCache(FIRST_ENTRIES, host.hugePages)
     this.#account = new FlowAccount(arena, shared.flowStats, shared.flowFlags)
     this.#executor = new Executor(arena, this)
     this.#replies = new ReplyRing(shared.replies, () => host.post({ type: 'bell' }))

@@ -2,7 +2,7 @@
 import { workerData } from 'node:worker_threads'
 import { Poller } from '../port/poller.ts'
 import { runLoop } from '../port/thread.ts'
-import { createPortHost, signal } from '../port/worker-host.ts'
+import { createPortHost, hugePages, signal } from '../port/worker-host.ts'
 import type { DatapathControl } from './control.ts'
 import { Datapath } from './core.ts'
 import type { DatapathWorkerData } from './spawn.ts'
@@ -14,6 +14,7 @@ const datapath = new Datapath(
   shared,
   {
     ...createPortHost(shared.arena, shared.portStats, poller),
+    hugePages,
     post: (event) => port.postMessage(event),
     signal,
   },

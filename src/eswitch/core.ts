@@ -2,8 +2,7 @@
  * Tier 3: the embedded switch of one NIC. A frame of an own port that a rule matches leaves by the rule; any other goes up to the datapath. What
  * comes down is sent, past the table. Runs in one thread; the worker (worker.ts) and the pipeline tests drive it round by round.
  *
- * A frame that a `tnl_pop` rule matches is looked up once more without its outer headers (contract.ts). Order is kept by the outer packet's microflow and real port all the same:
- * whatever waits or goes up does so as it came.
+ * A frame that a `tnl_pop` rule matches is looked up once more without its outer headers (contract.ts). Whatever waits or goes up does so as it came. Which frame's turn it is says order.ts.
  */
 import { ENCAP_READY } from '../flow/encap-table.ts'
 import { type ExecuteSink, Executor, LOST_NEIGHBOUR_QUEUE, LOST_TUNNEL_MTU, TUNNEL_OK } from '../flow/execute.ts'
@@ -11,6 +10,7 @@ import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey } from '../flow/key.ts'
 import { microflow } from '../flow/microflow.ts'
 import { ReplyRing } from '../lib/reply-ring.ts'
+import { type Advise, adviseBig } from '../lib/words.ts'
 import { M_OWNER, M_PORT, META_WORDS, SlotPool } from '../packet/slot.ts'
 import { dropIndex } from '../port/drop.ts'
 import { FlowAccount } from '../port/flow-account.ts'
@@ -20,26 +20,17 @@ import { Outputs } from '../port/outputs.ts'
 import { countDrop, wireBytes, wireLargest, wirePackets } from '../port/stats.ts'
 import { DOZE_PORTS, RX_ROOM, STATUS_BEAT } from '../port/thread-status.ts'
 import { Arming } from './arming.ts'
-import { Behind } from './behind.ts'
 import type { EswitchControl, EswitchEvent, EswitchPortOpen } from './control.ts'
-import { GONE, HeldFrames, STAYS, UP } from './held-frames.ts'
+import { GONE, STAYS, UP } from './held-frames.ts'
+import { Order } from './order.ts'
 import { PortControl } from './port-control.ts'
 import { PUSH_WORDS } from './pushes.ts'
 import { RuleCommands } from './rule-commands.ts'
 import { KIND_POP, KIND_PUSH } from './rule-programs.ts'
 import { RuleTable } from './rule-table.ts'
-import {
-  EC_DOWN,
-  EC_FRAMES,
-  EC_HITS,
-  EC_MARKERS,
-  EC_UP,
-  type EswitchShared,
-  RULE_ACTIVE,
-  RULE_ARMED,
-  RULE_NONE,
-} from './shared.ts'
+import { EC_DOWN, EC_FRAMES, EC_HITS, EC_MARKERS, EC_UP, type EswitchShared, RULE_ACTIVE } from './shared.ts'
 import { Stalls } from './stalls.ts'
+import { TOGETHER, Together } from './together.ts'
 import { Uplink, type UplinkHandler } from './uplink.ts'
 
 const RING_FULL = dropIndex('ring-full')
@@ -50,12 +41,13 @@ const PORT_DOWN = dropIndex('port-down')
 
 const SORT_EVERY_MS = 1000
 const ETH_HLEN = 14
-/** Frames looked up as one: as many as the processor fetches lines side by side, and their keys stay near. */
-const TOGETHER = 32
+/** Of #popTo. */
+const NOTHING_INSIDE = -2
 
 /** What the eswitch needs from its thread. */
 export interface EswitchHost extends IntakeHost<EswitchPortOpen> {
   post(event: EswitchEvent): void
+  readonly hugePages?: Advise
   /** Signals the datapath's eventfd. */
   wakeDatapath(): void
 }
@@ -66,8 +58,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   readonly #meta: Int32Array
   readonly #rules: RuleTable
   readonly #arming: Arming
-  readonly #behind = new Behind()
-  readonly #held: HeldFrames
+  readonly #order: Order
   readonly #account: FlowAccount
   readonly #executor: Executor
   readonly #outputs: Outputs
@@ -80,18 +71,14 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   /** Of the frame as it came, and without its outer headers. */
   #key = createKey()
   readonly #inner = createKey()
-  /** Of a batch that is looked up as one: keys, their hashes, the rules that they probably find. */
-  readonly #keys = Array.from({ length: TOGETHER }, createKey)
-  readonly #hashes = new Int32Array(TOGETHER)
-  readonly #guesses = new Int32Array(TOGETHER)
-  /** Kept, so that a compiler cannot leave out the reading. */
-  #touched = 0
+  readonly #together: Together
   readonly #batch = new Int32Array(RX_ROOM)
   #now = 0
   #sortAt = 0
 
   constructor(shared: EswitchShared, host: EswitchHost) {
     const { arena } = shared
+    adviseBig(new Int32Array(shared.ruleStats.buffer), host.hugePages)
     this.#shared = shared
     this.#meta = arena.meta
     this.pool = new SlotPool(arena, shared.owner)
@@ -102,18 +89,21 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     this.#uplink = new Uplink(shared.up, shared.down, this.pool, () => host.wakeDatapath())
     this.#stalls = new Stalls(this.#uplink, this.#intake)
     this.#arming = new Arming(shared.ruleState.length, (port, seq) => this.#uplink.marker(port, seq))
-    this.#rules = new RuleTable(shared.ruleState, this.#arming)
-    this.#held = new HeldFrames(shared, this.#uplink, {
-      letGo: (slot, rule, inner, order, behind, all) => this.#letGo(slot, rule, inner, order, behind, all),
+    this.#rules = new RuleTable(shared.ruleState, shared.ruleStats, this.#arming, host.hugePages)
+    this.#together = new Together(arena, this.#rules, this.#account)
+    this.#order = new Order(shared, this.#rules, this.#arming, this.#uplink, {
+      runHeld: (slot, rule) => this.#runHeld(slot, rule),
+      heldUp: (slot) => this.#heldUp(slot),
+      goUp: (slot, no) => this.#goUp(slot, no),
     })
     this.#replies = new ReplyRing(shared.replies, () => host.post({ type: 'bell' }))
-    this.#commands = new RuleCommands(shared.commands, this.#rules, this.#executor.encaps, this.#replies, () => {
-      if (this.#held.count > 0) this.#held.review(false)
-    })
+    this.#commands = new RuleCommands(shared.commands, this.#rules, this.#executor.encaps, this.#replies, () =>
+      this.#order.review(),
+    )
     this.#control = new PortControl({
       intake: this.#intake,
       outputs: this.#outputs,
-      behind: this.#behind,
+      order: this.#order,
       stalls: this.#stalls,
       post: (event) => host.post(event),
     })
@@ -184,14 +174,9 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     return busy
   }
 
-  /** Of no meaning (#touched). */
-  get touched(): number {
-    return this.#touched
-  }
-
   /** Frames that wait for their rules. */
   get held(): number {
-    return this.#held.count
+    return this.#order.held
   }
 
   // --- frames ---
@@ -208,7 +193,8 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     if (n > 0) {
       this.#add(EC_FRAMES, n)
       if (this.#outputs.isDown(no)) for (let i = 0; i < n; i++) this.#drop(this.#batch[i]!, no, PORT_DOWN)
-      else if (this.#rules.many) this.#arriveAll(n, no)
+      else if (this.#rules.many)
+        for (let i = 0; i < n; i += TOGETHER) this.#arriveTogether(i, Math.min(n - i, TOGETHER), no)
       else for (let i = 0; i < n; i++) this.#arrive(this.#batch[i]!, no)
       return true
     }
@@ -216,34 +202,12 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     return false
   }
 
-  #arriveAll(n: number, no: number): void {
-    for (let from = 0; from < n; from += TOGETHER) this.#arriveSome(from, Math.min(TOGETHER, n - from), no)
-  }
-
-  /**
-   * `n` frames of the batch. With many rules each look-up waits for memory several times; so what all of them need is asked for first, step by step, and the processor
-   * fetches it side by side. No rule changes meanwhile.
-   */
-  #arriveSome(from: number, n: number, no: number): void {
-    const rules = this.#rules
-    const keys = this.#keys
-    const hashes = this.#hashes
-    const guesses = this.#guesses
-    const batch = this.#batch
+  #arriveTogether(from: number, n: number, no: number): void {
+    const together = this.#together
+    together.find(this.#batch, from, n)
     for (let i = 0; i < n; i++) {
-      extractFrame(this.#shared.arena, batch[from + i]!, keys[i]!)
-      hashes[i] = rules.hash(keys[i]!)
-    }
-    for (let i = 0; i < n; i++) guesses[i] = rules.touch(hashes[i]!)
-    let touched = 0
-    for (let i = 0; i < n; i++) {
-      const guess = guesses[i]!
-      if (guess >= 0) touched |= rules.touchRule(guess) | this.#account.touch(guess)
-    }
-    this.#touched = touched
-    for (let i = 0; i < n; i++) {
-      this.#key = keys[i]!
-      this.#decide(batch[from + i]!, no, rules.findHashed(this.#key, hashes[i]!))
+      this.#key = together.keys[i]!
+      this.#decide(this.#batch[from + i]!, no, together.rules[i]!)
     }
   }
 
@@ -256,18 +220,17 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   #decide(slot: number, no: number, rule: number): void {
     const rules = this.#rules
     if (rule < 0) {
-      this.#miss(slot, no)
+      this.#order.miss(slot, no, this.#key)
       return
     }
     const kind = rules.kind(rule)
     if (kind === KIND_POP) this.#arriveTunnelled(slot, no, rule)
-    else if (kind === KIND_PUSH && !this.#fits(slot, rule)) this.#miss(slot, no)
-    else if (rules.state(rule) === RULE_ACTIVE && this.#behind.size === 0 && this.#held.count === 0)
-      this.#hit(slot, rule, this.#key)
+    else if (kind === KIND_PUSH && !this.#fits(slot, rule)) this.#order.miss(slot, no, this.#key)
+    else if (rules.state(rule) === RULE_ACTIVE && this.#order.free) this.#hit(slot, rule, this.#key)
     else {
       const order = microflow(this.#key)
-      if (rules.state(rule) === RULE_ACTIVE && this.#isNext(no, order)) this.#hit(slot, rule, this.#key)
-      else this.#hold(slot, rule, -1, order)
+      if (rules.state(rule) === RULE_ACTIVE && this.#order.isNext(no, order, order)) this.#hit(slot, rule, this.#key)
+      else this.#order.hold(slot, rule, -1, order, order)
     }
   }
 
@@ -275,22 +238,23 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   #arriveTunnelled(slot: number, no: number, outer: number): void {
     const rules = this.#rules
     if (rules.state(outer) !== RULE_ACTIVE) {
-      this.#hold(slot, outer, -1, microflow(this.#key))
+      this.#order.hold(slot, outer, -1, this.#orderInside(slot), microflow(this.#key))
       return
     }
     const packets = this.#packets(slot)
     const bytes = this.#bytes(slot, packets)
     const rule = this.#popTo(slot)
     if (rule < 0) {
-      this.#miss(slot, no)
+      this.#order.miss(slot, no, rule === NOTHING_INSIDE ? this.#key : this.#inner)
       return
     }
     const active = rules.state(rule) === RULE_ACTIVE
-    if (!active || this.#behind.size > 0 || this.#held.count > 0) {
-      const order = microflow(this.#key)
-      if (!active || !this.#isNext(no, order)) {
+    if (!active || !this.#order.free) {
+      const order = microflow(this.#inner)
+      const outside = microflow(this.#key)
+      if (!active || !this.#order.isNext(no, order, outside)) {
         this.#executor.unpop(slot)
-        this.#hold(slot, outer, rule, order)
+        this.#order.hold(slot, outer, rule, order, outside)
         return
       }
     }
@@ -300,10 +264,10 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
 
   /**
    * Takes the outer headers off. Returns the rule for the inner packet, whose key is in #inner then; -1, and the frame is as it came, when there is none or the frame must be dealt
-   * with by the datapath.
+   * with by the datapath; NOTHING_INSIDE when it cannot be taken apart.
    */
   #popTo(slot: number): number {
-    if (this.#executor.pop(slot, -1) !== TUNNEL_OK) return -1
+    if (this.#executor.pop(slot, -1) !== TUNNEL_OK) return NOTHING_INSIDE
     extractFrame(this.#shared.arena, slot, this.#inner)
     const rule = this.#rules.findInner(this.#inner)
     if (rule >= 0) {
@@ -312,6 +276,14 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     }
     this.#executor.unpop(slot)
     return -1
+  }
+
+  /** Microflow of the packet inside of the frame whose key is in #key; the frame's own if it cannot be taken apart. */
+  #orderInside(slot: number): number {
+    if (this.#executor.pop(slot, -1) !== TUNNEL_OK) return microflow(this.#key)
+    extractFrame(this.#shared.arena, slot, this.#inner)
+    this.#executor.unpop(slot)
+    return microflow(this.#inner)
   }
 
   /** False if an encap entry of the rule is not to be had or the frame is too big for its underlay: the datapath knows what to do then. */
@@ -330,23 +302,6 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     return true
   }
 
-  /** True if no frame of the microflow is under way above, or waits. */
-  #isNext(no: number, order: number): boolean {
-    return !this.#behind.has(no, order) && !this.#held.has(order)
-  }
-
-  #miss(slot: number, no: number): void {
-    // Without rules nothing can overtake; and a first rule waits for all that went up before it.
-    if (!this.#rules.has(no)) {
-      this.#goUp(slot, no)
-      return
-    }
-    const order = microflow(this.#key)
-    if (this.#held.has(order)) this.#held.review(true)
-    this.#goUp(slot, no)
-    this.#behind.add(no, order, this.#arming.request(no))
-  }
-
   /** Runs a rule on the packet that is in the key. */
   #hit(slot: number, rule: number, key: Int32Array): void {
     this.#add(EC_HITS, 1)
@@ -359,49 +314,19 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     else this.#drop(slot, no, RING_FULL)
   }
 
+  #heldUp(slot: number): void {
+    this.#uplink.reserved(slot)
+    this.#add(EC_UP, 1)
+  }
+
   frameDown(slot: number, no: number): void {
     this.#add(EC_DOWN, 1)
     if (this.#outputs.has(no)) this.#outputs.push(slot, no)
     else this.#drop(slot, no, NO_PORT)
   }
 
-  // --- order ---
-
   markerDown(port: number, seq: number, low: number, high: number): void {
-    if (seq > 0) this.#rules.answered(port, seq)
-    this.#behind.answered(port, seq)
-    this.#behind.setLate(port, low, high)
-    if (this.#held.count > 0) this.#held.review(false)
-  }
-
-  #hold(slot: number, rule: number, inner: number, order: number): void {
-    if (this.#held.add(slot, rule, inner, order)) return
-    const no = this.#meta[slot * META_WORDS + M_PORT]!
-    this.#held.review(true)
-    this.#goUp(slot, no)
-    this.#behind.add(no, order, this.#arming.request(no))
-    this.#arming.again()
-  }
-
-  /**
-   * A held frame goes on: by its rules if they are active, up if one is gone or has nothing for it, and up in any case if `all`. It stays while a rule of its is not active yet, or
-   * frames of its microflow are above or before it.
-   */
-  #letGo(slot: number, rule: number, inner: number, order: number, behind: boolean, all: boolean): number {
-    const rules = this.#rules
-    const no = this.#meta[slot * META_WORDS + M_PORT]!
-    const innerState = inner < 0 ? RULE_ACTIVE : rules.state(inner)
-    let next = UP
-    const state = rules.state(rule)
-    if (state !== RULE_NONE && innerState !== RULE_NONE) {
-      const armed = state === RULE_ARMED || innerState === RULE_ARMED
-      next = armed || behind || this.#behind.has(no, order) ? STAYS : this.#runHeld(slot, rule)
-    }
-    if (next === GONE || (next === STAYS && !all)) return next
-    this.#uplink.reserved(slot)
-    this.#add(EC_UP, 1)
-    this.#behind.add(no, order, this.#arming.request(no))
-    return GONE
+    this.#order.answered(port, seq, low, high)
   }
 
   /** Runs active rule `rule` on a held frame: GONE; STAYS if the rule for the inner packet is not active; UP if the datapath must deal with it. */
@@ -420,7 +345,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     if (inner < 0) return UP
     if (rules.state(inner) !== RULE_ACTIVE) {
       this.#executor.unpop(slot)
-      this.#held.setInner(slot, inner)
+      this.#order.waitFor(slot, inner)
       return STAYS
     }
     this.#uplink.cancel(slot)

@@ -7,10 +7,11 @@ import type { EswitchShared } from './shared.ts'
 import { EC_HELD } from './shared.ts'
 import type { Uplink } from './uplink.ts'
 
-/** Words of a held slot: its rule; its microflow; its rule for the inner packet, -1 if that is not known. */
+/** Words of a held slot: its rule; its rule for the inner packet, -1 if that is not known; its microflow, and the outer packet's (order.ts). */
 const U_RULE = M_USER
-const U_ORDER = M_USER + 1
-const U_INNER = M_USER + 2
+const U_INNER = M_USER + 1
+const U_ORDER = M_USER + 2
+const U_OUTER = M_USER + 3
 
 /** Frames that wait, over all rules. */
 const MAX_HELD = 512
@@ -22,34 +23,48 @@ export const STAYS = 0
 export const GONE = 1
 export const UP = 2
 
-export interface HeldHandler {
-  /** Lets the frame go (GONE), or says that it stays (STAYS). `behind`: a frame of its microflow, before it, stays. `all`: it may not stay. */
-  letGo(slot: number, rule: number, inner: number, order: number, behind: boolean, all: boolean): number
-}
+/** Lets a frame go (GONE), or says that it stays (STAYS). `behind`: a frame of its microflows, before it, stays. `all`: it may not stay. */
+export type LetGo = (slot: number, behind: boolean, all: boolean) => number
 
 export class HeldFrames {
   readonly #meta: Int32Array
   readonly #shared: EswitchShared
   readonly #uplink: Uplink
-  readonly #handler: HeldHandler
+  readonly #letGo: LetGo
   readonly #slots = new Int32Array(MAX_HELD)
   #big = 0
   count = 0
 
-  constructor(shared: EswitchShared, uplink: Uplink, handler: HeldHandler) {
+  constructor(shared: EswitchShared, uplink: Uplink, letGo: LetGo) {
     this.#meta = shared.arena.meta
     this.#shared = shared
     this.#uplink = uplink
-    this.#handler = handler
+    this.#letGo = letGo
   }
 
-  /** True if a frame of the microflow waits. */
-  has(order: number): boolean {
-    return this.#has(order, this.count)
+  /** True if a frame of either microflow waits. */
+  has(order: number, outer: number): boolean {
+    return this.#has(order, outer, this.count)
+  }
+
+  rule(slot: number): number {
+    return this.#meta[slot * META_WORDS + U_RULE]!
+  }
+
+  inner(slot: number): number {
+    return this.#meta[slot * META_WORDS + U_INNER]!
+  }
+
+  order(slot: number): number {
+    return this.#meta[slot * META_WORDS + U_ORDER]!
+  }
+
+  outer(slot: number): number {
+    return this.#meta[slot * META_WORDS + U_OUTER]!
   }
 
   /** False when there is no room; the slot stays the caller's. `inner` -1: none, or not known. */
-  add(slot: number, rule: number, inner: number, order: number): boolean {
+  add(slot: number, rule: number, inner: number, order: number, outer: number): boolean {
     const wide = this.#isWide(slot)
     if (
       this.count === MAX_HELD ||
@@ -59,8 +74,9 @@ export class HeldFrames {
       return false
     const m = slot * META_WORDS
     this.#meta[m + U_RULE] = rule
-    this.#meta[m + U_ORDER] = order
     this.#meta[m + U_INNER] = inner
+    this.#meta[m + U_ORDER] = order
+    this.#meta[m + U_OUTER] = outer
     this.#slots[this.count++] = slot
     if (wide) this.#big++
     this.#shared.counters[EC_HELD] = this.count
@@ -77,21 +93,22 @@ export class HeldFrames {
     let kept = 0
     for (let i = 0; i < this.count; i++) {
       const slot = this.#slots[i]!
-      const m = slot * META_WORDS
-      const order = this.#meta[m + U_ORDER]!
       const wide = this.#isWide(slot)
-      const behind = this.#has(order, kept)
-      if (this.#handler.letGo(slot, this.#meta[m + U_RULE]!, this.#meta[m + U_INNER]!, order, behind, all) === STAYS)
-        this.#slots[kept++] = slot
+      const behind = this.#has(this.order(slot), this.outer(slot), kept)
+      if (this.#letGo(slot, behind, all) === STAYS) this.#slots[kept++] = slot
       else if (wide) this.#big--
     }
     this.count = kept
     this.#shared.counters[EC_HELD] = kept
   }
 
-  /** True if one of the first `n` is of the microflow. */
-  #has(order: number, n: number): boolean {
-    for (let i = 0; i < n; i++) if (this.#meta[this.#slots[i]! * META_WORDS + U_ORDER] === order) return true
+  /** True if one of the first `n` is of either microflow. */
+  #has(order: number, outer: number, n: number): boolean {
+    for (let i = 0; i < n; i++) {
+      const has = this.order(this.#slots[i]!)
+      const hasOuter = this.outer(this.#slots[i]!)
+      if (has === order || has === outer || hasOuter === order || hasOuter === outer) return true
+    }
     return false
   }
 

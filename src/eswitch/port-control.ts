@@ -1,14 +1,14 @@
 /** Rare commands to an eswitch's worker: its ports come, go and change. Between rounds. */
 import type { Intake } from '../port/intake.ts'
 import type { Outputs } from '../port/outputs.ts'
-import type { Behind } from './behind.ts'
 import type { EswitchControl, EswitchEvent, EswitchPortOpen } from './control.ts'
+import type { Order } from './order.ts'
 import type { Stalls } from './stalls.ts'
 
 export interface ControlledParts {
   readonly intake: Intake<EswitchPortOpen>
   readonly outputs: Outputs
-  readonly behind: Behind
+  readonly order: Order
   readonly stalls: Stalls
   post(event: EswitchEvent): void
 }
@@ -34,7 +34,7 @@ export class PortControl {
   }
 
   #handle(message: EswitchControl): void {
-    const { intake, outputs, behind, stalls } = this.#parts
+    const { intake, outputs, order, stalls } = this.#parts
     const { no } = message
     switch (message.type) {
       case 'port-add':
@@ -47,7 +47,7 @@ export class PortControl {
         break
       case 'port-del':
         intake.unwatch(no)
-        behind.forget(no)
+        order.forget(no)
         stalls.forget(no)
         outputs.forget(no)
         break

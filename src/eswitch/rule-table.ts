@@ -2,12 +2,13 @@
  * An eswitch's rules as its worker has them. Rules for decapsulated packets lie in a table of their own: their real ingress port is the outer packets', so that a rule
  * for those, which need not look at tunnel metadata, would take them.
  */
-import { FlowCache } from '../flow/cache.ts'
+import { FIRST_ENTRIES, FlowCache } from '../flow/cache.ts'
 import { K_IN_PORT, K_TUN_DST, K_TUN_ID } from '../flow/key.ts'
+import type { Advise } from '../lib/words.ts'
 import { MAX_PORTS } from '../port/contract.ts'
 import type { Arming } from './arming.ts'
 import { NO_PROGRAM, RulePrograms } from './rule-programs.ts'
-import { RULE_ACTIVE, RULE_ARMED, RULE_NONE } from './shared.ts'
+import { RS_WORD, RULE_ACTIVE, RULE_ARMED, RULE_NONE, RULE_STAT_WORDS } from './shared.ts'
 
 /** Of a rule's word: its state (RULE_*), and the number of its program above. */
 const STATE_BITS = 2
@@ -21,11 +22,12 @@ const isInner = (key: Int32Array): boolean => {
 
 export class RuleTable {
   readonly #programs = new RulePrograms()
-  /** By rule index: all that running it needs, in one word. */
-  readonly #words: Int32Array
+  /** By rule index, behind what is counted (RS_WORD): all that running it needs, in one word, and near what is written when it is run. */
+  readonly #stats: Float64Array
   readonly #shared: Int32Array
   readonly #arming: Arming
-  readonly #rules = new FlowCache()
+  readonly #rules: FlowCache
+  readonly #advise: Advise | undefined
   /** Made with the first rule for decapsulated packets. */
   #inner: FlowCache | undefined
   /** By rule: its ingress port + 1, 0 for none; by port: its rules. */
@@ -33,32 +35,34 @@ export class RuleTable {
   readonly #rulesAt = new Int32Array(MAX_PORTS)
   readonly #activate = (index: number): void => this.#setState(index, RULE_ACTIVE)
 
-  /** `shared`: the states that main sees. */
-  constructor(shared: Int32Array, arming: Arming) {
+  /** `shared`: the states that main sees; `stats`: the rules' statistics, of whose words RS_WORD is this table's. `advise`: about big tables. */
+  constructor(shared: Int32Array, stats: Float64Array, arming: Arming, advise?: Advise) {
+    this.#advise = advise
+    this.#rules = new FlowCache(FIRST_ENTRIES, advise)
     const rules = shared.length
     this.#shared = shared
     this.#arming = arming
-    this.#words = new Int32Array(rules)
+    this.#stats = stats
     this.#port = new Int32Array(rules)
   }
 
   /** RULE_*. */
   state(index: number): number {
-    return this.#words[index]! & STATE
+    return this.#word(index) & STATE
   }
 
   /** KIND_*. */
   kind(index: number): number {
-    return this.#programs.kinds[this.#words[index]! >>> STATE_BITS]!
+    return this.#programs.kinds[this.#word(index) >>> STATE_BITS]!
   }
 
   program(index: number): Int32Array {
-    return this.#programs.programs[this.#words[index]! >>> STATE_BITS]!
+    return this.#programs.programs[this.#word(index) >>> STATE_BITS]!
   }
 
   /** As of pushesOf. */
   pushes(index: number): Int32Array {
-    return this.#programs.pushes[this.#words[index]! >>> STATE_BITS]!
+    return this.#programs.pushes[this.#word(index) >>> STATE_BITS]!
   }
 
   /** Index of the rule for a packet as it came, -1 for none. Hot path. */
@@ -75,14 +79,9 @@ export class RuleTable {
     return this.#rules.hash(key)
   }
 
-  /** Index of the rule that will probably be found, or -1. Brings into the processor's cache what finding and running it needs. */
-  touch(hash: number): number {
-    return this.#rules.touch(hash)
-  }
-
-  /** The same for what running it needs. Of no meaning. */
-  touchRule(index: number): number {
-    return this.#words[index]!
+  /** For each hash the index of the rule that will probably be found. Brings into the processor's cache what finding it needs. The value is of no meaning. */
+  touch(hashes: Int32Array, indices: Int32Array, n: number): number {
+    return this.#rules.touch(hashes, indices, n)
   }
 
   /** `find` with a hash of this batch. */
@@ -102,9 +101,10 @@ export class RuleTable {
 
   /** A new rule, armed. */
   put(index: number, mask: Int32Array, key: Int32Array, program: Int32Array): void {
-    this.setActions(index, program)
+    // Whatever a worker before this one has left there.
+    this.#setWord(index, this.#programs.take(program) << STATE_BITS)
     if (isInner(key)) {
-      this.#inner ??= new FlowCache()
+      this.#inner ??= new FlowCache(FIRST_ENTRIES, this.#advise)
       this.#inner.put(index, mask, key)
     } else this.#rules.put(index, mask, key)
     this.#setState(index, RULE_ARMED)
@@ -139,14 +139,22 @@ export class RuleTable {
     this.#inner?.sort()
   }
 
+  #word(index: number): number {
+    return this.#stats[index * RULE_STAT_WORDS + RS_WORD]! | 0
+  }
+
+  #setWord(index: number, word: number): void {
+    this.#stats[index * RULE_STAT_WORDS + RS_WORD] = word
+  }
+
   #setProgram(index: number, number: number): void {
-    const word = this.#words[index]!
-    this.#words[index] = (word & STATE) | (number << STATE_BITS)
+    const word = this.#word(index)
+    this.#setWord(index, (word & STATE) | (number << STATE_BITS))
     this.#programs.give(word >>> STATE_BITS)
   }
 
   #setState(index: number, state: number): void {
-    this.#words[index] = (this.#words[index]! & ~STATE) | state
+    this.#setWord(index, (this.#word(index) & ~STATE) | state)
     Atomics.store(this.#shared, index, state)
   }
 }

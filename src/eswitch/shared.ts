@@ -9,7 +9,8 @@ import { createStatus } from '../port/thread-status.ts'
 export const RS_PACKETS = 0
 export const RS_BYTES = 1
 export const RS_USED = 2
-/** One is not used (port/flow-account.ts). */
+/** The worker's own (rule-table.ts): a rule's words and what is counted are one line of the processor's cache. */
+export const RS_WORD = 3
 export const RULE_STAT_WORDS = 4
 
 /** Values in `ruleState`. */

@@ -2,7 +2,7 @@
 import { workerData } from 'node:worker_threads'
 import { Poller } from '../port/poller.ts'
 import { runLoop } from '../port/thread.ts'
-import { createPortHost, signal } from '../port/worker-host.ts'
+import { createPortHost, hugePages, signal } from '../port/worker-host.ts'
 import type { EswitchControl } from './control.ts'
 import { EswitchCore } from './core.ts'
 import type { EswitchWorkerData } from './spawn.ts'
@@ -12,6 +12,7 @@ const { shared, port } = data
 const poller = new Poller(data.epoll, data.eventfd)
 const core = new EswitchCore(shared, {
   ...createPortHost(shared.arena, shared.portStats, poller),
+  hugePages,
   post: (event) => port.postMessage(event),
   wakeDatapath: () => signal(data.datapathEventfd),
 })

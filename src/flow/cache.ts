@@ -1,9 +1,10 @@
 /**
  * The one look-up code of tiers 2 and 3: a cache of hashes in front of the megaflow table, which is asked by itself while it has but one mask. One thread only; changed between batches.
  *
- * A look-up is `find(key, hash(key))`. With many flows most of its time is waiting for memory. Who has several keys hashes them all first and calls `touch` for each, so that the
- * processor fetches what they need side by side.
+ * A look-up is `find(key, hash(key))`. With many flows most of its time is waiting for memory. Who has several keys hashes them all first and calls `touch`, so that the processor
+ * fetches what they need side by side.
  */
+import type { Advise } from '../lib/words.ts'
 import { hashEnd, hashWord } from './hash.ts'
 import { HashCache } from './hash-cache.ts'
 import {
@@ -54,22 +55,25 @@ const hashKey = (key: Int32Array): number => {
   return hashEnd(sum)
 }
 
-const FIRST_ENTRIES = 8192
+export const FIRST_ENTRIES = 8192
 const MOST_ENTRIES = 1 << 20
 /** With so many flows what look-ups need is not in the processor's nearer caches any more. */
-const MANY = 1 << 14
+const MANY = 1 << 13
 
 export class FlowCache {
   #cache: HashCache
-  readonly #table = new MegaflowTable()
+  readonly #table: MegaflowTable
+  readonly #advise: Advise | undefined
   /** The table's only subtable, if it has just one. */
   #only: Subtable | undefined
   cacheHits = 0
   flowHits = 0
   misses = 0
 
-  /** `entries` of the cache to begin with; it grows with the number of flows. */
-  constructor(entries = FIRST_ENTRIES) {
+  /** `entries` of the cache to begin with; it grows with the number of flows. `advise`: about big tables. */
+  constructor(entries = FIRST_ENTRIES, advise?: Advise) {
+    this.#advise = advise
+    this.#table = new MegaflowTable(advise)
     this.#cache = new HashCache(entries)
   }
 
@@ -113,10 +117,12 @@ export class FlowCache {
     return this.#table.count >= MANY
   }
 
-  /** The flow that will probably be found, or -1: a guess that brings what `find` needs into the processor's cache. */
-  touch(hash: number): number {
+  /** For each of `n` hashes the flow that will probably be found, a number in any case: a guess that brings what `find` needs into the processor's cache. The value is of no meaning. */
+  touch(hashes: Int32Array, flows: Int32Array, n: number): number {
     const only = this.#only
-    return only === undefined ? this.#cache.find(hash) : only.touch(hash) - 1
+    if (only !== undefined) return only.touch(hashes, flows, n)
+    for (let i = 0; i < n; i++) flows[i] = Math.max(0, this.#cache.find(hashes[i]!))
+    return 0
   }
 
   /** Inserts a flow, or gives an existing one a new match. */
@@ -126,7 +132,7 @@ export class FlowCache {
     this.#only = this.#table.only
     const { entries } = this.#cache
     // What it knew comes back with the next packets.
-    if (this.#table.count > entries && entries < MOST_ENTRIES) this.#cache = new HashCache(entries * 2)
+    if (this.#table.count > entries && entries < MOST_ENTRIES) this.#cache = new HashCache(entries * 2, this.#advise)
   }
 
   /** False when there is no such flow. */

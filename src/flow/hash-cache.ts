@@ -3,6 +3,8 @@
  * and as flows exclude each other, one that matches is the right one. So an entry may be stale, or of another key; it needs no key of its own, and eight bytes are enough.
  * Set-associative and bounded: a hash lives in one of WAYS places of its set, which share a line of the processor's cache; a full set overwrites one of them.
  */
+import { type Advise, createWords } from '../lib/words.ts'
+
 const WAYS = 4
 /** hash, flow id + 1 */
 const ENTRY = 2
@@ -14,12 +16,12 @@ export class HashCache {
   #victim = 0
 
   /** `entries`: a power of two, at least WAYS. */
-  constructor(entries: number) {
+  constructor(entries: number, advise?: Advise) {
     if (entries < WAYS || (entries & (entries - 1)) !== 0)
       throw new RangeError(`cache of ${entries} entries: a power of two >= ${WAYS} expected`)
     this.entries = entries
     this.#setMask = entries / WAYS - 1
-    this.#words = new Int32Array(entries * ENTRY)
+    this.#words = createWords(entries * ENTRY, advise)
   }
 
   /** The flow that packets with this hash went to, or -1. Hot path. */

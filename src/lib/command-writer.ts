@@ -10,6 +10,8 @@ export class CommandWriter {
   readonly #ring: RingProducer
   readonly #wake: () => void
   #queue: Int32Array[] = []
+  /** Records in front of the queue that have gone. They are cut off when they are the most of it: a queue of a million is not copied at each flush. */
+  #gone = 0
   readonly #room: Room
   #wrote = false
 
@@ -21,7 +23,7 @@ export class CommandWriter {
 
   /** Records that wait for room. */
   get queued(): number {
-    return this.#queue.length
+    return this.#queue.length - this.#gone
   }
 
   /** Room for `n` words, to be filled at once. The object is reused by the next call. */
@@ -44,15 +46,17 @@ export class CommandWriter {
 
   /** Moves what waits as far as there is room, publishes, wakes. True when nothing waits any more. */
   flush(): boolean {
-    let moved = 0
-    for (; moved < this.#queue.length; moved++) {
-      const record = this.#queue[moved]!
+    for (; this.#gone < this.#queue.length; this.#gone++) {
+      const record = this.#queue[this.#gone]!
       const at = this.#ring.reserve(record.length + 1)
       if (at < 0) break
       this.#ring.words.set(record, at)
       this.#wrote = true
     }
-    if (moved > 0) this.#queue = this.#queue.slice(moved)
+    if (this.#gone * 2 > this.#queue.length) {
+      this.#queue = this.#queue.slice(this.#gone)
+      this.#gone = 0
+    }
     if (this.#wrote) {
       this.#wrote = false
       this.#ring.publish()

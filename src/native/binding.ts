@@ -189,6 +189,9 @@ export interface Native {
   watch(fd: number, ready: () => void): number
   unwatch(handle: number): void
 
+  /** Asks for pages of 2 MiB behind the array, those that lie in it whole (madvise, MADV_HUGEPAGE). False where there is none, or no such thing. */
+  hugePages(words: Int32Array): boolean
+
   /** Moves the calling thread (a worker, normally) into a namespace of `ip netns`, or back into the process's own when null. */
   setns(name: string | null): void
 }

@@ -37,3 +37,6 @@ export const signal = (eventfd: number): void => {
     // Its worker is being replaced.
   }
 }
+
+/** Big pages for big tables. What the kernel says to that is its affair. */
+export const hugePages = (words: Int32Array): void => void native.hugePages(words)

@@ -602,3 +602,37 @@ describe('loss of a worker', () => {
     expect(nic.rulePut({ id: 1, match: portMatch(3), actions: [] })).toBe('down')
   })
 })
+
+describe('with many rules', () => {
+  it('frames of a batch go each by its own rule, misses go up, and all are counted', async () => {
+    const rules = 9000
+    await open({ eswitches: { nic0: rules, nic1: 16 }, flows: rules + 16, small: 1024, big: 64 })
+    const ids = range(0, rules).map((flow) => putFlow(world.dpif, flowMatch(1, flow), output(flow % 2 === 0 ? 2 : 4)))
+    await world.settle()
+    // Not to port 4, which is on no NIC; one of the rest is not offloaded either.
+    const carried = ids.filter((_, flow) => flow % 2 === 0 && flow !== 8)
+    for (const id of carried) expect(offload(id)).toBe('ok')
+    const more = range(0, 9000).map((flow) => flowMatch(2, flow))
+    for (const [i, match] of more.slice(0, rules - carried.length).entries())
+      expect(world.eswitch('nic0').rulePut({ id: 100_000 + i, match, actions: output(1) })).toBe('ok')
+    await world.settle()
+    const before = frames()
+    const flows = [...range(0, 300), ...range(rules - 100, rules), 8, 8, 0, 0]
+    for (const [n, flow] of flows.entries()) world.port(1).inject(numbered(flow, n))
+    await world.settle()
+    const expected = (wanted: number) =>
+      flows.flatMap((flow, n) => (flow % 2 === wanted ? [`${flow} ${n}`] : [])).sort()
+    const got = (port: number) =>
+      world
+        .port(port)
+        .sent.map(({ data }) => `${numberOf(data).flow} ${numberOf(data).n}`)
+        .sort()
+    expect(got(2)).toEqual(expected(0))
+    expect(got(4)).toEqual(expected(1))
+    // What the datapath saw: odd flows, and flow 8 three times.
+    expect(frames() - before).toBe(expected(1).length + 3)
+    const stats = { packets: 0, bytes: 0, used: 0, tcpFlags: 0 }
+    expect(world.eswitch('nic0').ruleStats(ids[0]!, stats)).toBe(true)
+    expect(stats.packets).toBe(3)
+  })
+})

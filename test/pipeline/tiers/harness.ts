@@ -15,6 +15,7 @@ import type { EswitchThread } from '../../../src/eswitch/host.ts'
 import type { Profile } from '../../../src/eswitch/profile.ts'
 import type { EswitchShared } from '../../../src/eswitch/shared.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
+import type { Advise } from '../../../src/lib/words.ts'
 import { createArena, type SlotPool } from '../../../src/packet/slot.ts'
 import { PORT_STAT_WORDS, PS_DROPS } from '../../../src/port/contract.ts'
 import { DROP_REASONS } from '../../../src/port/drop.ts'
@@ -25,6 +26,8 @@ export interface WorldOptions {
   big?: number
   flows?: number
   limits?: Partial<WaitingLimits>
+  /** For the threads' big tables, where that is what matters. */
+  hugePages?: Advise
   /** Names of eswitches; table sizes. */
   eswitches?: Record<string, number>
 }
@@ -51,11 +54,17 @@ class LocalThread implements EswitchThread {
   /** Set by a test: the worker does nothing any more, without dying. */
   hung = false
 
-  constructor(shared: EswitchShared, receive: (event: EswitchEvent) => void, gone: (why: string) => void) {
+  constructor(
+    shared: EswitchShared,
+    receive: (event: EswitchEvent) => void,
+    gone: (why: string) => void,
+    hugePages?: Advise,
+  ) {
     this.shared = shared
     this.gone = gone
     this.#receive = receive
     this.core = new EswitchCore(shared, {
+      ...(hugePages && { hugePages }),
       post: (event) => void this.#outbox.push(event),
       openPort: (_no, name, open) => {
         if (open.type !== 'object') throw new Error(`port ${name}: an object expected in this thread`)
@@ -123,6 +132,7 @@ export class World {
     this.datapath = new Datapath(
       shared,
       {
+        ...(options.hugePages && { hugePages: options.hugePages }),
         post: (event) => void this.#outbox.push(event),
         openPort: (_no, name, open) => {
           if (open.type !== 'object') throw new Error(`port ${name}: an object expected in this thread`)
@@ -139,10 +149,10 @@ export class World {
     )
     this.dpif.onWarning((text) => this.warnings.push(text))
     this.dpif.onPortDead((no) => this.deadPorts.push(no))
-    for (const name of names) this.#addEswitch(name, options.eswitches![name]!)
+    for (const name of names) this.#addEswitch(name, options.eswitches![name]!, options.hugePages)
   }
 
-  #addEswitch(name: string, tableSize: number): void {
+  #addEswitch(name: string, tableSize: number, hugePages: Advise | undefined): void {
     const entry: { client: EswitchClient; thread: LocalThread | undefined } = {
       client: new EswitchClient({
         name,
@@ -152,7 +162,7 @@ export class World {
         clock: this.clock,
         after: (ms, task) => void this.#timers.push({ at: this.clock.now() + ms, task }),
         spawn: (shared, receive, gone) => {
-          entry.thread = new LocalThread(shared, receive, gone)
+          entry.thread = new LocalThread(shared, receive, gone, hugePages)
           return entry.thread
         },
       }),
