@@ -90,10 +90,16 @@ export const layoutOf = (b: Uint8Array): Layout => {
 
 const hex = (b: Uint8Array, from: number, to: number): string => Buffer.from(b.subarray(from, to)).toString('hex')
 
-/** Names the flow that a frame belongs to: frames of one flow must keep their order. Frames without IP are one flow a pair of addresses and type. */
+/**
+ * Names the flow that a frame belongs to: frames of one flow must keep their order. Frames without IP are one flow a pair of addresses and type; those of a wrong version, at which
+ * the switch does not look, are flows of their own.
+ */
 export const flowOf = (b: Uint8Array, at: Layout = layoutOf(b)): string => {
   const ether = `${hex(b, 6, 12)}>${hex(b, 0, 6)} vlan ${at.vlans.join('.') || 'none'} type ${at.etherType.toString(16)}`
-  if (at.version === 0) return ether
+  if (at.version === 0) {
+    const version = (b[14 + 4 * at.vlans.length] ?? 0) >> 4
+    return at.etherType === 0x0800 && version !== 4 ? `${ether} version ${version}` : ether
+  }
   const addresses = at.version === 4 ? hex(b, at.ip + 12, at.ip + 20) : hex(b, at.ip + 8, at.ip + 40)
   const flow = `${ether} ip ${addresses} proto ${at.protocol}`
   if (at.fragment) return `${flow} fragments`
