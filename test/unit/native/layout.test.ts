@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import * as binding from '../../../src/native/binding.ts'
 import * as slot from '../../../src/packet/slot.ts'
+import { RX_BATCH, RX_ROOM } from '../../../src/port/thread-status.ts'
 
 /** The constants of both contract files that the addon must share: exported numbers in capitals. */
 const constants = (module: Record<string, unknown>): [string, number][] =>
@@ -30,4 +31,8 @@ it('the addon knows no name that TypeScript does not', () => {
 it('the pipeline words lie within the block that a receive clears', () => {
   for (const [, value] of pipeline) expect(value).toBeLessThan(slot.META_WORDS)
   expect(pipeline.length).toBeGreaterThan(5)
+})
+
+it('a batch of a worker has the places that a packed super-frame may need', () => {
+  expect(RX_ROOM - RX_BATCH).toBe(binding.RX_SPARE)
 })
