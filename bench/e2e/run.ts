@@ -1,4 +1,5 @@
 /** Runs scenarios: all set-ups of one stand at once and take turns, round by round. */
+import { setTimeout as delay } from 'node:timers/promises'
 import { Testbed } from '../../test/system/kit/testbed.ts'
 import { type Effort, idle, measure } from './measure.ts'
 import { type Figures, METRIC_NAMES, METRICS } from './metrics.ts'
@@ -20,7 +21,9 @@ export const closeAll = async (): Promise<void> => {
   for (const bed of open) await bed.close()
 }
 
-const IDLE_SECONDS = 3
+/** After the start the last flows are idle for their 10 seconds, and guests tell each other who they are; then nothing happens. */
+const QUIET_SECONDS = 15
+const IDLE_SECONDS = 10
 
 const line = (figures: Figures): string =>
   METRIC_NAMES.flatMap((metric) => {
@@ -76,8 +79,10 @@ export const runScenario = async (scenario: Scenario, plan: Plan): Promise<Scena
     setups = await start(bed, scenario, plan)
     console.log(`${scenario.name}: ${setups.length} set-ups stand`)
     const figures = new Map<Setup, Figures[]>(setups.map((setup) => [setup, []]))
-    if (!plan.effort.smoke)
+    if (!plan.effort.smoke) {
+      await delay(QUIET_SECONDS * 1000)
       for (const [setup, found] of await idle(setups, IDLE_SECONDS)) figures.get(setup)!.push(found)
+    }
     for (let round = 1; round <= plan.rounds; round++)
       for (const setup of setups) {
         const found = await measure(setup, plan.effort)
