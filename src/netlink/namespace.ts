@@ -99,6 +99,11 @@ export class Namespace {
     return getLink(this.socket, which)
   }
 
+  /** Resolves when all news that came before the call have been told: the answer to a question comes behind them. */
+  async caughtUp(): Promise<void> {
+    if (!this.#gone) await this.getLink('lo')
+  }
+
   setLink(ifindex: number, change: LinkChange): Promise<void> {
     return setLink(this.socket, ifindex, change)
   }

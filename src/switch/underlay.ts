@@ -123,7 +123,14 @@ export class Underlay {
       linkName: (ifindex) => this.internal.byIfindex(ifindex)?.name ?? links.link(ifindex)?.name ?? `if${ifindex}`,
       bridgeOf: (ifindex) => this.internal.byIfindex(ifindex)?.name,
       decapsulated: () => this.#decapsulated(),
+      settled: () => this.#settled(),
     }
+  }
+
+  async #settled(): Promise<void> {
+    // A poller of its own hears the kernel (native/watch.cc), so that who asks by the control socket may be ahead of what happened before.
+    await this.#hold.namespace.caughtUp()
+    await this.tunnels.settled()
   }
 
   #decapsulated(): ReturnType<UnderlayView['decapsulated']> {

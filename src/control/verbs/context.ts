@@ -29,6 +29,8 @@ export interface UnderlayView {
   bridgeOf(ifindex: number): string | undefined
   /** What is decapsulated: for each tunnel's UDP port, each internal port's MAC and each address of it. */
   decapsulated(): { name: string; dpPort: number; udpPort: number; mac: string; address: Uint8Array }[]
+  /** Resolves when the kernel's news of all that happened before the call have been heard, and tunnels' ways looked along for them. */
+  settled(): Promise<void>
 }
 
 export interface SwitchView {

@@ -188,7 +188,10 @@ export const registerDatapathVerbs = (registry: VerbRegistry, view: SwitchView):
   })
 
   registry.register('revalidator/wait', '', 0, 0, async () => {
+    await view.underlay()?.settled()
     await view.udpif.settled()
+    // What it found of bridges has tunnels' ways looked along anew.
+    await view.underlay()?.settled()
     await view.dpif.barrier()
     return { text: '' }
   })

@@ -96,12 +96,12 @@ export const openMirror = async (netns: string, rcvbuf = 4 << 20): Promise<Mirro
   return { netns, namespace, fib, plain }
 }
 
-/** Everything that happened before has been heard of: answers come behind news. */
+/** Everything that happened before has been heard of. */
 export const caughtUp = async ({ namespace, fib, plain }: Mirror): Promise<void> => {
-  await namespace.getLink('lo')
+  await namespace.caughtUp()
   await fib.settled()
   await plain.settled()
-  await namespace.getLink('lo')
+  await namespace.caughtUp()
 }
 
 const hex = (bytes: Uint8Array | undefined): string => (bytes ? Buffer.from(bytes).toString('hex') : '')

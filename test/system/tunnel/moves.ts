@@ -19,6 +19,7 @@ export const underTraffic = async (dual: Dual, moves: readonly Move[], upcalls =
   const { daemon, guests } = dual
   const stream = await Stream.start(guests.a, A.ip, guests.b, B.ip, { rate: RATE })
   await untilBoth(daemon, A.mac, B.mac, 'offloaded')
+  const known = new Set((await daemon.flows()).map(({ ufid }) => ufid))
   const { misses } = (await daemon.counters()).dpif
   for (const [move, verdict, most] of moves) {
     const before = await eventTotal(daemon)
@@ -31,8 +32,11 @@ export const underTraffic = async (dual: Dual, moves: readonly Move[], upcalls =
     ).toBeLessThanOrEqual(most)
   }
   for (const end of await stream.stop()) {
-    expect(end).toMatchObject(WHOLE)
+    expect(end, JSON.stringify(end)).toMatchObject(WHOLE)
     expect(end.sent).toBeGreaterThanOrEqual(0.95 * RATE * end.elapsed)
   }
-  expect((await daemon.counters()).dpif.misses - misses).toBeLessThanOrEqual(upcalls)
+  const asked = (await daemon.counters()).dpif.misses - misses
+  const fresh = (await daemon.flows()).filter(({ ufid }) => !known.has(ufid))
+  const text = fresh.map(({ match, preinstalled }) => `${preinstalled ? 'preinstalled' : 'for a packet'}: ${match}`)
+  expect(asked, `new flows:\n${text.join('\n')}`).toBeLessThanOrEqual(upcalls)
 }
