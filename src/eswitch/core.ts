@@ -25,6 +25,7 @@ import { GONE, STAYS, UP } from './held-frames.ts'
 import { Order } from './order.ts'
 import { PortControl } from './port-control.ts'
 import { PUSH_WORDS } from './pushes.ts'
+import { REHEARSAL_PORT, Rehearsal } from './rehearsal.ts'
 import { RuleCommands } from './rule-commands.ts'
 import { KIND_POP, KIND_PUSH } from './rule-programs.ts'
 import { RuleTable } from './rule-table.ts'
@@ -59,6 +60,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   readonly #rules: RuleTable
   readonly #arming: Arming
   readonly #order: Order
+  readonly #rehearsal: Rehearsal
   readonly #account: FlowAccount
   readonly #executor: Executor
   readonly #outputs: Outputs
@@ -85,6 +87,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     this.#account = new FlowAccount(arena, shared.ruleStats, shared.ruleFlags)
     this.#executor = new Executor(arena, this)
     this.#outputs = new Outputs(arena, shared.portStats, (slot) => this.#dispose(slot))
+    this.#rehearsal = new Rehearsal(arena, this.#outputs)
     this.#intake = new Intake(host, this.#outputs, (no) => host.post({ type: 'port-dead', no }))
     this.#uplink = new Uplink(shared.up, shared.down, this.pool, () => host.wakeDatapath())
     this.#stalls = new Stalls(this.#uplink, this.#intake)
@@ -169,8 +172,8 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     const { polled } = this.#intake
     let busy = false
     for (let i = 0; i < polled.length && i < DOZE_PORTS; i++) if (this.#receive(polled[i]!)) busy = true
-    this.#rules.find(this.#key)
     if (busy) this.#outputs.flush()
+    else if (this.#rehearsal.known && this.pool.smallFree > 0) busy = this.round(now, this.#rehearsal.ready, 1)
     return busy
   }
 
@@ -191,12 +194,14 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     status[STATUS_BEAT] = status[STATUS_BEAT]! + 1
     const n = port.rx(this.pool, no, this.#batch, room)
     if (n > 0) {
-      this.#add(EC_FRAMES, n)
+      if (n === 1) this.#rehearsal.saw(this.#batch[0]!, this.#now)
+      this.#add(EC_FRAMES, this.#rehearsal.on ? 0 : n)
       if (this.#outputs.isDown(no)) for (let i = 0; i < n; i++) this.#drop(this.#batch[i]!, no, PORT_DOWN)
       else if (this.#rules.many)
         for (let i = 0; i < n; i += TOGETHER) this.#arriveTogether(i, Math.min(n - i, TOGETHER), no)
       else for (let i = 0; i < n; i++) this.#arrive(this.#batch[i]!, no)
-      return true
+      this.#rehearsal.on = false
+      return no !== REHEARSAL_PORT
     }
     this.#intake.empty(no, port, this.#now)
     return false
@@ -220,17 +225,17 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   #decide(slot: number, no: number, rule: number): void {
     const rules = this.#rules
     if (rule < 0) {
-      this.#order.miss(slot, no, this.#key)
+      this.#miss(slot, no, this.#key)
       return
     }
     const kind = rules.kind(rule)
     if (kind === KIND_POP) this.#arriveTunnelled(slot, no, rule)
-    else if (kind === KIND_PUSH && !this.#fits(slot, rule)) this.#order.miss(slot, no, this.#key)
+    else if (kind === KIND_PUSH && !this.#fits(slot, rule)) this.#miss(slot, no, this.#key)
     else if (rules.state(rule) === RULE_ACTIVE && this.#order.free) this.#hit(slot, rule, this.#key)
     else {
       const order = microflow(this.#key)
       if (rules.state(rule) === RULE_ACTIVE && this.#order.isNext(no, order, order)) this.#hit(slot, rule, this.#key)
-      else this.#order.hold(slot, rule, -1, order, order)
+      else this.#hold(slot, rule, -1, order, order)
     }
   }
 
@@ -238,14 +243,14 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   #arriveTunnelled(slot: number, no: number, outer: number): void {
     const rules = this.#rules
     if (rules.state(outer) !== RULE_ACTIVE) {
-      this.#order.hold(slot, outer, -1, this.#orderInside(slot), microflow(this.#key))
+      this.#hold(slot, outer, -1, this.#orderInside(slot), microflow(this.#key))
       return
     }
     const packets = this.#packets(slot)
     const bytes = this.#bytes(slot, packets)
     const rule = this.#popTo(slot)
     if (rule < 0) {
-      this.#order.miss(slot, no, rule === NOTHING_INSIDE ? this.#key : this.#inner)
+      this.#miss(slot, no, rule === NOTHING_INSIDE ? this.#key : this.#inner)
       return
     }
     const active = rules.state(rule) === RULE_ACTIVE
@@ -254,11 +259,11 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
       const outside = microflow(this.#key)
       if (!active || !this.#order.isNext(no, order, outside)) {
         this.#executor.unpop(slot)
-        this.#order.hold(slot, outer, rule, order, outside)
+        this.#hold(slot, outer, rule, order, outside)
         return
       }
     }
-    this.#account.add(outer, packets, bytes, this.#now)
+    if (!this.#rehearsal.on) this.#account.add(outer, packets, bytes, this.#now)
     this.#hit(slot, rule, this.#inner)
   }
 
@@ -302,10 +307,27 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     return true
   }
 
+  #miss(slot: number, no: number, key: Int32Array): void {
+    if (this.#rehearsal.on) this.#endRehearsal(slot)
+    else this.#order.miss(slot, no, key)
+  }
+
+  #hold(slot: number, rule: number, inner: number, order: number, outer: number): void {
+    if (this.#rehearsal.on) this.#endRehearsal(slot)
+    else this.#order.hold(slot, rule, inner, order, outer)
+  }
+
+  #endRehearsal(slot: number): void {
+    this.#rehearsal.forget()
+    this.pool.give(slot)
+  }
+
   /** Runs a rule on the packet that is in the key. */
   #hit(slot: number, rule: number, key: Int32Array): void {
-    this.#add(EC_HITS, 1)
-    this.#account.count(rule, slot, key, this.#now)
+    const rehearsal = this.#rehearsal
+    this.#add(EC_HITS, rehearsal.on ? 0 : 1)
+    if (rehearsal.on) rehearsal.account.count(0, slot, key, this.#now)
+    else this.#account.count(rule, slot, key, this.#now)
     this.#executor.run(this.#rules.program(rule), slot)
   }
 
@@ -357,7 +379,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   // --- actions (ExecuteSink) ---
 
   emit(slot: number, no: number): void {
-    if (this.#outputs.has(no)) this.#outputs.push(slot, no)
+    if (this.#outputs.has(no)) this.#outputs.push(slot, this.#rehearsal.on ? this.#rehearsal.instead(no) : no)
     else this.#drop(slot, this.#meta[slot * META_WORDS + M_PORT]!, NO_PORT)
   }
 
@@ -392,11 +414,11 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   }
 
   noCopy(slot: number): void {
-    countDrop(this.#shared.portStats, this.#meta[slot * META_WORDS + M_PORT]!, COPY_NO_SLOT)
+    if (!this.#rehearsal.on) countDrop(this.#shared.portStats, this.#meta[slot * META_WORDS + M_PORT]!, COPY_NO_SLOT)
   }
 
   #drop(slot: number, no: number, reason: number): void {
-    countDrop(this.#shared.portStats, no, reason)
+    if (!this.#rehearsal.on) countDrop(this.#shared.portStats, no, reason)
     this.#dispose(slot)
   }
 

@@ -110,6 +110,12 @@ export class Outputs {
     return true
   }
 
+  /** Writes nothing to the port, if there is one, as it would write something. */
+  touch(no: number): void {
+    const queue = this.#queues[no]
+    if (queue !== undefined) queue.port.tx(queue.slots, 0, 0)
+  }
+
   #fits(slot: number, limit: number): boolean {
     const { bytes, meta } = this.#arena
     const off = meta[slot * META_WORDS + M_OFF]!

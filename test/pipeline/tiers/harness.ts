@@ -98,7 +98,8 @@ class LocalThread implements EswitchThread {
     Atomics.add(this.shared.status, 0, 1)
     let busy = this.#inbox.length > 0
     for (const message of this.#inbox.splice(0)) this.core.control(message)
-    if (this.core.poll(now)) busy = true
+    // As a worker to which frames come at a pace.
+    if (this.core.poll(now) || this.core.doze(now)) busy = true
     for (const event of this.#outbox.splice(0)) {
       this.#receive(event)
       busy = true

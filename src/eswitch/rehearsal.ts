@@ -1,0 +1,103 @@
+/**
+ * What a dozing worker (port/doze.ts) goes through: the last frame that came alone, once more, from the look-up to the write, so that the next one finds code and tables in the
+ * processor's caches. It is a port by which that frame comes in, and out of which it goes instead of the real one: nothing is sent, counted or asked.
+ */
+import { type Arena, HEADROOM, M_BASE, M_LEN, M_OFF, META_WORDS, type SlotPool } from '../packet/slot.ts'
+import {
+  createPortStats,
+  type Port,
+  PS_RX_FRAMES,
+  PS_RX_PACKETS,
+  PS_TX_FRAMES,
+  PS_TX_PACKETS,
+} from '../port/contract.ts'
+import { FlowAccount } from '../port/flow-account.ts'
+import type { Outputs } from '../port/outputs.ts'
+import { countFrame } from '../port/stats.ts'
+
+/** A number that no port has (switch/ports.ts). */
+export const REHEARSAL_PORT = 0
+
+/** Longer frames are no requests that somebody waits for. */
+const LONGEST = 512
+const LEARN_EVERY_MS = 50
+
+export class Rehearsal implements Port {
+  readonly name = 'rehearsal'
+  readonly fd = -1
+  readonly dead = false
+  /** As of LoopTier.round. */
+  readonly ready = Int32Array.of(REHEARSAL_PORT)
+  /** True while its frame is on its way. */
+  on = false
+  /** Takes what is counted meanwhile. */
+  readonly account: FlowAccount
+  readonly #arena: Arena
+  readonly #outputs: Outputs
+  readonly #portStats = createPortStats()
+  readonly #frame = new Uint8Array(LONGEST)
+  readonly #meta = new Int32Array(META_WORDS)
+  #learnAt = Number.NEGATIVE_INFINITY
+  /** The real port that the frame was to leave by, -1 for none. */
+  #towards = -1
+
+  constructor(arena: Arena, outputs: Outputs) {
+    this.#arena = arena
+    this.#outputs = outputs
+    this.account = new FlowAccount(arena, new Float64Array(4), new Int32Array(1))
+    outputs.add(REHEARSAL_PORT, this)
+  }
+
+  /** True if there is something to go through. */
+  get known(): boolean {
+    return this.#meta[M_LEN] !== 0
+  }
+
+  /** A frame has come alone. Hot path. */
+  saw(slot: number, now: number): void {
+    if (now < this.#learnAt || this.on) return
+    const { bytes, meta } = this.#arena
+    const m = slot * META_WORDS
+    const len = meta[m + M_LEN]!
+    if (len > LONGEST) return
+    this.#learnAt = now + LEARN_EVERY_MS
+    const off = meta[m + M_OFF]!
+    for (let i = 0; i < len; i++) this.#frame[i] = bytes[off + i]!
+    for (let i = M_LEN; i < META_WORDS; i++) this.#meta[i] = meta[m + i]!
+  }
+
+  /** Nothing carries the frame any more. */
+  forget(): void {
+    this.#meta[M_LEN] = 0
+    this.#learnAt = Number.NEGATIVE_INFINITY
+  }
+
+  /** The port to be used for `no`. */
+  instead(no: number): number {
+    this.#towards = no
+    return REHEARSAL_PORT
+  }
+
+  rx(pool: SlotPool, no: number, out: Int32Array): number {
+    const len = this.#meta[M_LEN]!
+    const slot = pool.take(len)
+    if (slot < 0) return 0
+    const { bytes, meta } = this.#arena
+    const m = slot * META_WORDS
+    const off = meta[m + M_BASE]! + HEADROOM
+    for (let i = 0; i < len; i++) bytes[off + i] = this.#frame[i]!
+    for (let i = M_LEN; i < META_WORDS; i++) meta[m + i] = this.#meta[i]!
+    meta[m + M_OFF] = off
+    countFrame(this.#portStats, no, PS_RX_PACKETS, PS_RX_FRAMES, bytes, meta, slot)
+    out[0] = slot
+    this.on = true
+    return 1
+  }
+
+  tx(slots: Int32Array, from: number, n: number): void {
+    const { bytes, meta } = this.#arena
+    this.#outputs.touch(this.#towards)
+    for (let i = from; i < from + n; i++)
+      countFrame(this.#portStats, REHEARSAL_PORT, PS_TX_PACKETS, PS_TX_FRAMES, bytes, meta, slots[i]!)
+  }
+}
