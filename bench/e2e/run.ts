@@ -21,8 +21,8 @@ export const closeAll = async (): Promise<void> => {
   for (const bed of open) await bed.close()
 }
 
-/** After the start the last flows are idle for their 10 seconds, and guests tell each other who they are; then nothing happens. */
-const QUIET_SECONDS = 15
+/** After the start the last flows are idle for their 10 seconds, guests tell each other who they are, and V8 collects what the start has left; then nothing happens. */
+const QUIET_SECONDS = 30
 const IDLE_SECONDS = 10
 
 const line = (figures: Figures): string =>

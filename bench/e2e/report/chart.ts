@@ -54,6 +54,7 @@ export const chart = (result: Result): string => {
   const width = CHARTED.length * (PANEL.width + 20) + 10
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${y}" viewBox="0 0 ${width} ${y}" font-family="sans-serif" font-size="11">`,
+    '<title>The switch beside splices, Open vSwitch and the kernel</title>',
     `<rect width="${width}" height="${y}" fill="#fff"/>`,
     ...lines,
     '</svg>',
