@@ -15,12 +15,15 @@ export class Capture {
     this.#tcpdump = tcpdump
   }
 
-  /** `direction` 'in': what the guest received, 'out': what it sent. Resolves when tcpdump listens. */
+  /**
+   * `direction` 'in': what the guest received, 'out': what it sent. Resolves when tcpdump listens. The kernel's buffer has places of `snaplen` bytes: where all frames are small, a
+   * small one makes room for more of them.
+   */
   static async start(
     bed: Testbed,
     guest: Guest,
     link: string,
-    options: { filter?: string; direction?: 'in' | 'out' | 'inout' } = {},
+    options: { filter?: string; direction?: 'in' | 'out' | 'inout'; snaplen?: number } = {},
   ): Promise<Capture> {
     const path = bed.path(`capture${captures++}-${link}.pcap`)
     // A large buffer, so that a burst of super-frames is not lost for want of a schedule on two cores; immediate mode, since what
@@ -33,7 +36,7 @@ export class Capture {
       '-U',
       '--immediate-mode',
       '-s',
-      '262144',
+      String(options.snaplen ?? 262_144),
       '-B',
       '65536',
       '-Z',
