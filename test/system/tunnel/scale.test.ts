@@ -173,9 +173,10 @@ describe(`10,000 tunnelled flows, and ${RATE} routes moving a second, each with 
       // A route that moves again before it was looked at, 0.2 s later, is looked at once.
       expect(figures.events).toBeGreaterThanOrEqual(total * 0.95)
       expect(figures.fewestFlows).toBeGreaterThanOrEqual(FLOWS)
-      // Main is busy for the half of each second with this and with the flows' revalidation. 9 to 37 ms where nothing else runs; up to 111 where the host's other guests slow it down.
-      expect(figures.appliedMs.p99).toBeLessThanOrEqual(150)
-      expect(figures.appliedMs.max).toBeLessThanOrEqual(300)
+      // Main is busy for the half of each second with this and with the flows' revalidation, or for nearly all of it where the host's other guests slow the machine down: 9 to 37 ms where
+      // the median is 1.0, 54 to 111 where it is 1.6. The bounds are for a machine that is slower still.
+      expect(figures.appliedMs.p99).toBeLessThanOrEqual(250)
+      expect(figures.appliedMs.max).toBeLessThanOrEqual(500)
       expect(figures.appliedAfterMs).toBeLessThanOrEqual(500)
       expect(figures.answerMs.max).toBeLessThanOrEqual(100)
       // Garbage is collected once it has come to some 120 MiB, which takes 10 s: in a minute what is left of it must be the same each time.
