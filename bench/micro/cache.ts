@@ -84,7 +84,7 @@ for (const flows of [1, 64]) {
 for (const masks of [1, 8, 32]) {
   const slots = fill(64)
   // So small a cache that nearly every look-up goes on to the megaflows.
-  const cache = new FlowCache(4)
+  const cache = new FlowCache(undefined, 4)
   for (let i = 0; i < masks; i++) {
     const match = matchOn([K_IN_PORT, K_NW_DST, K_TP], [i === masks - 1 ? 0 : 99, 0x0a000002, 0])
     match.mask[K_TP] = i === masks - 1 ? 0 : 1 << i

@@ -5,7 +5,7 @@
  * Read contract.ts first, then waiting.ts and held-frames.ts (order and bounds of what waits), link.ts (frames from and to eswitches) and pace.ts (no more
  * in than can go out).
  */
-import { FIRST_ENTRIES, FlowCache } from '../flow/cache.ts'
+import { FlowCache } from '../flow/cache.ts'
 import { type ExecuteSink, Executor, LOST_TAKEN } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey, K_TUN_DST } from '../flow/key.ts'
@@ -98,7 +98,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
     this.#shared = shared
     this.#host = host
     this.#meta = arena.meta
-    this.#cache = new FlowCache(FIRST_ENTRIES, host.hugePages)
+    this.#cache = new FlowCache(host.hugePages)
     this.#account = new FlowAccount(arena, shared.flowStats, shared.flowFlags)
     this.#executor = new Executor(arena, this)
     this.#replies = new ReplyRing(shared.replies, () => host.post({ type: 'bell' }))

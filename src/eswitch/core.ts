@@ -195,7 +195,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     const n = port.rx(this.pool, no, this.#batch, room)
     if (n > 0) {
       if (n === 1) this.#rehearsal.saw(this.#batch[0]!, this.#now)
-      this.#add(EC_FRAMES, this.#rehearsal.on ? 0 : n)
+      if (no !== REHEARSAL_PORT) this.#add(EC_FRAMES, n)
       if (this.#outputs.isDown(no)) for (let i = 0; i < n; i++) this.#drop(this.#batch[i]!, no, PORT_DOWN)
       else if (this.#rules.many)
         for (let i = 0; i < n; i += TOGETHER) this.#arriveTogether(i, Math.min(n - i, TOGETHER), no)
@@ -324,10 +324,11 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
 
   /** Runs a rule on the packet that is in the key. */
   #hit(slot: number, rule: number, key: Int32Array): void {
-    const rehearsal = this.#rehearsal
-    this.#add(EC_HITS, rehearsal.on ? 0 : 1)
-    if (rehearsal.on) rehearsal.account.count(0, slot, key, this.#now)
-    else this.#account.count(rule, slot, key, this.#now)
+    if (this.#rehearsal.on) this.#rehearsal.account.count(0, slot, key, this.#now)
+    else {
+      this.#add(EC_HITS, 1)
+      this.#account.count(rule, slot, key, this.#now)
+    }
     this.#executor.run(this.#rules.program(rule), slot)
   }
 

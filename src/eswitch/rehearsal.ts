@@ -4,14 +4,14 @@
  */
 import { type Arena, HEADROOM, M_BASE, M_LEN, M_OFF, META_WORDS, type SlotPool } from '../packet/slot.ts'
 import {
-  createPortStats,
+  PORT_STAT_WORDS,
   type Port,
   PS_RX_FRAMES,
   PS_RX_PACKETS,
   PS_TX_FRAMES,
   PS_TX_PACKETS,
 } from '../port/contract.ts'
-import { FlowAccount } from '../port/flow-account.ts'
+import { ACCOUNT_WORDS, FlowAccount } from '../port/flow-account.ts'
 import type { Outputs } from '../port/outputs.ts'
 import { countFrame } from '../port/stats.ts'
 
@@ -34,7 +34,8 @@ export class Rehearsal implements Port {
   readonly account: FlowAccount
   readonly #arena: Arena
   readonly #outputs: Outputs
-  readonly #portStats = createPortStats()
+  /** Of the one port number. */
+  readonly #portStats = new Float64Array((REHEARSAL_PORT + 1) * PORT_STAT_WORDS)
   readonly #frame = new Uint8Array(LONGEST)
   readonly #meta = new Int32Array(META_WORDS)
   #learnAt = Number.NEGATIVE_INFINITY
@@ -44,7 +45,7 @@ export class Rehearsal implements Port {
   constructor(arena: Arena, outputs: Outputs) {
     this.#arena = arena
     this.#outputs = outputs
-    this.account = new FlowAccount(arena, new Float64Array(4), new Int32Array(1))
+    this.account = new FlowAccount(arena, new Float64Array(ACCOUNT_WORDS), new Int32Array(1))
     outputs.add(REHEARSAL_PORT, this)
   }
 

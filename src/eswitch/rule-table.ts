@@ -2,7 +2,7 @@
  * An eswitch's rules as its worker has them. Rules for decapsulated packets lie in a table of their own: their real ingress port is the outer packets', so that a rule
  * for those, which need not look at tunnel metadata, would take them.
  */
-import { FIRST_ENTRIES, FlowCache } from '../flow/cache.ts'
+import { FlowCache } from '../flow/cache.ts'
 import { K_IN_PORT, K_TUN_DST, K_TUN_ID } from '../flow/key.ts'
 import type { Advise } from '../lib/words.ts'
 import { MAX_PORTS } from '../port/contract.ts'
@@ -38,7 +38,7 @@ export class RuleTable {
   /** `shared`: the states that main sees; `stats`: the rules' statistics, of whose words RS_WORD is this table's. `advise`: about big tables. */
   constructor(shared: Int32Array, stats: Float64Array, arming: Arming, advise?: Advise) {
     this.#advise = advise
-    this.#rules = new FlowCache(FIRST_ENTRIES, advise)
+    this.#rules = new FlowCache(advise)
     const rules = shared.length
     this.#shared = shared
     this.#arming = arming
@@ -104,7 +104,7 @@ export class RuleTable {
     // Whatever a worker before this one has left there.
     this.#setWord(index, this.#programs.take(program) << STATE_BITS)
     if (isInner(key)) {
-      this.#inner ??= new FlowCache(FIRST_ENTRIES, this.#advise)
+      this.#inner ??= new FlowCache(this.#advise)
       this.#inner.put(index, mask, key)
     } else this.#rules.put(index, mask, key)
     this.#setState(index, RULE_ARMED)

@@ -55,7 +55,7 @@ const hashKey = (key: Int32Array): number => {
   return hashEnd(sum)
 }
 
-export const FIRST_ENTRIES = 8192
+const FIRST_ENTRIES = 8192
 const MOST_ENTRIES = 1 << 20
 /** With so many flows what look-ups need is not in the processor's nearer caches any more. */
 const MANY = 1 << 13
@@ -70,8 +70,8 @@ export class FlowCache {
   flowHits = 0
   misses = 0
 
-  /** `entries` of the cache to begin with; it grows with the number of flows. `advise`: about big tables. */
-  constructor(entries = FIRST_ENTRIES, advise?: Advise) {
+  /** `advise`: about big tables. `entries` of the cache to begin with; it grows with the number of flows. */
+  constructor(advise?: Advise, entries = FIRST_ENTRIES) {
     this.#advise = advise
     this.#table = new MegaflowTable(advise)
     this.#cache = new HashCache(entries)

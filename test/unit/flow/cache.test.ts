@@ -45,7 +45,7 @@ describe('FlowCache', () => {
   it('agrees with a linear table', () => {
     fc.assert(
       fc.property(fc.array(op, { maxLength: 200 }), fc.constantFrom(4, 64), (ops, entries) => {
-        const cache = new FlowCache(entries)
+        const cache = new FlowCache(undefined, entries)
         const twin = new LinearTable()
         for (const o of ops) {
           if (o.type === 'put') {
@@ -70,7 +70,7 @@ describe('FlowCache', () => {
   })
 
   it('finds each of many flows of one mask after growth and removal', () => {
-    const cache = new FlowCache(64)
+    const cache = new FlowCache(undefined, 64)
     const mask = keyOf([-1, -1, 0])
     const n = 20_000
     for (let id = 0; id < n; id++) cache.put(id, mask, keyOf([1, id * 7919, 0]))
@@ -82,7 +82,7 @@ describe('FlowCache', () => {
   })
 
   it('answers repeated keys from the cache when there are several masks, until the flow goes', () => {
-    const cache = new FlowCache(64)
+    const cache = new FlowCache(undefined, 64)
     cache.put(5, keyOf([-1, -1, -1]), keyOf([7, 7, 7]))
     cache.put(3, keyOf([-1, 0, 0]), keyOf([1, 0, 0]))
     const key = keyOf([1, 2, 3])
@@ -96,7 +96,7 @@ describe('FlowCache', () => {
   })
 
   it('tries the most used mask first after sorting', () => {
-    const cache = new FlowCache(4)
+    const cache = new FlowCache(undefined, 4)
     for (let i = 0; i < 8; i++) cache.put(i, keyOf([-1, 0, 1 << i]), keyOf([1, 0, 1 << i]))
     const probesFor = (key: Int32Array) => {
       const before = cache.maskProbes
