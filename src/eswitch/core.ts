@@ -194,7 +194,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     status[STATUS_BEAT] = status[STATUS_BEAT]! + 1
     const n = port.rx(this.pool, no, this.#batch, room)
     if (n > 0) {
-      if (n === 1) this.#rehearsal.saw(this.#batch[0]!, this.#now)
+      if (n === 1) this.#rehearsal.saw(this.#batch[0]!, no, this.#now)
       if (no !== REHEARSAL_PORT) this.#add(EC_FRAMES, n)
       if (this.#outputs.isDown(no)) for (let i = 0; i < n; i++) this.#drop(this.#batch[i]!, no, PORT_DOWN)
       else if (this.#rules.many)

@@ -1,6 +1,6 @@
 /**
- * What a dozing worker (port/doze.ts) goes through: the last frame that came alone, once more, from the look-up to the write, so that the next one finds code and tables in the
- * processor's caches. It is a port by which that frame comes in, and out of which it goes instead of the real one: nothing is sent, counted or asked.
+ * What a dozing worker (port/doze.ts) goes through: the last frames that came alone by two ports, a request's and its answer's, in turn, once more, from the look-up to the write, so that
+ * the next ones find code and tables in the processor's caches. It is a port by which such a frame comes in, and out of which it goes instead of the real one: nothing is sent, counted or asked.
  */
 import { type Arena, HEADROOM, M_BASE, M_LEN, M_OFF, META_WORDS, type SlotPool } from '../packet/slot.ts'
 import {
@@ -22,6 +22,20 @@ export const REHEARSAL_PORT = 0
 const LONGEST = 512
 const LEARN_EVERY_MS = 50
 
+/** A frame to be gone through. */
+class Part {
+  readonly frame = new Uint8Array(LONGEST)
+  readonly meta = new Int32Array(META_WORDS)
+  /** By which it came. */
+  port = -1
+  /** When it is time to take another one from the port. */
+  learnAt = Number.NEGATIVE_INFINITY
+
+  get length(): number {
+    return this.meta[M_LEN]!
+  }
+}
+
 export class Rehearsal implements Port {
   readonly name = 'rehearsal'
   readonly fd = -1
@@ -36,9 +50,9 @@ export class Rehearsal implements Port {
   readonly #outputs: Outputs
   /** Of the one port number. */
   readonly #portStats = new Float64Array((REHEARSAL_PORT + 1) * PORT_STAT_WORDS)
-  readonly #frame = new Uint8Array(LONGEST)
-  readonly #meta = new Int32Array(META_WORDS)
-  #learnAt = Number.NEGATIVE_INFINITY
+  /** Whose turn it is, and the other one. */
+  #part = new Part()
+  #other = new Part()
   /** The real port that the frame was to leave by, -1 for none. */
   #towards = -1
 
@@ -51,26 +65,37 @@ export class Rehearsal implements Port {
 
   /** True if there is something to go through. */
   get known(): boolean {
-    return this.#meta[M_LEN] !== 0
+    return (this.#part.length | this.#other.length) !== 0
   }
 
-  /** A frame has come alone. Hot path. */
-  saw(slot: number, now: number): void {
-    if (now < this.#learnAt || this.on) return
+  /** A frame has come alone by port `no`. Hot path. */
+  saw(slot: number, no: number, now: number): void {
+    if (this.on) return
+    const part = this.#partOf(no)
+    if (now < part.learnAt) return
     const { bytes, meta } = this.#arena
     const m = slot * META_WORDS
     const len = meta[m + M_LEN]!
     if (len > LONGEST) return
-    this.#learnAt = now + LEARN_EVERY_MS
+    part.port = no
+    part.learnAt = now + LEARN_EVERY_MS
     const off = meta[m + M_OFF]!
-    for (let i = 0; i < len; i++) this.#frame[i] = bytes[off + i]!
-    for (let i = M_LEN; i < META_WORDS; i++) this.#meta[i] = meta[m + i]!
+    for (let i = 0; i < len; i++) part.frame[i] = bytes[off + i]!
+    for (let i = M_LEN; i < META_WORDS; i++) part.meta[i] = meta[m + i]!
   }
 
-  /** Nothing carries the frame any more. */
+  /** The port's own, or the one that is older. */
+  #partOf(no: number): Part {
+    const one = this.#part
+    const two = this.#other
+    if (one.port === no) return one
+    return two.port === no || two.learnAt < one.learnAt ? two : one
+  }
+
+  /** Nothing carries the frame any more whose turn it is. */
   forget(): void {
-    this.#meta[M_LEN] = 0
-    this.#learnAt = Number.NEGATIVE_INFINITY
+    this.#part.meta[M_LEN] = 0
+    this.#part.learnAt = Number.NEGATIVE_INFINITY
   }
 
   /** The port to be used for `no`. */
@@ -80,14 +105,15 @@ export class Rehearsal implements Port {
   }
 
   rx(pool: SlotPool, no: number, out: Int32Array): number {
-    const len = this.#meta[M_LEN]!
+    if (this.#other.length > 0) [this.#part, this.#other] = [this.#other, this.#part]
+    const { frame, meta: known, length: len } = this.#part
     const slot = pool.take(len)
     if (slot < 0) return 0
     const { bytes, meta } = this.#arena
     const m = slot * META_WORDS
     const off = meta[m + M_BASE]! + HEADROOM
-    for (let i = 0; i < len; i++) bytes[off + i] = this.#frame[i]!
-    for (let i = M_LEN; i < META_WORDS; i++) meta[m + i] = this.#meta[i]!
+    for (let i = 0; i < len; i++) bytes[off + i] = frame[i]!
+    for (let i = M_LEN; i < META_WORDS; i++) meta[m + i] = known[i]!
     meta[m + M_OFF] = off
     countFrame(this.#portStats, no, PS_RX_PACKETS, PS_RX_FRAMES, bytes, meta, slot)
     out[0] = slot

@@ -120,6 +120,30 @@ describe('leaves no trace, and reaches the port', () => {
     expect(rehearsed(1)).toBe(10)
   })
 
+  it('frames of two ports take turns, the older makes room for a third, and one goes on without the other', async () => {
+    await bridged()
+    await world.addVf(3, 'vf3', 'nic0')
+    const rule = async (id: number, from: number, to: number): Promise<void> => {
+      putFlow(world.dpif, portMatch(from), output(to), id)
+      nic().rulePut({ id, match: portMatch(from), actions: output(to) })
+      await world.settle()
+    }
+    const injected = async (no: number): Promise<void> => {
+      world.clock.advance(100)
+      world.port(no).inject(numbered(0, no))
+      await world.settle()
+    }
+    await rule(8, 2, 1)
+    await injected(2)
+    expect([rehearsed(1), rehearsed(2)]).toEqual([5, 5])
+    await rule(9, 3, 3)
+    await injected(3)
+    expect([rehearsed(1), rehearsed(2), rehearsed(3)]).toEqual([5, 0, 5])
+    nic().ruleDel(8)
+    await world.settle()
+    expect([rehearsed(1), rehearsed(3)]).toEqual([0, 10])
+  })
+
   it('nothing is gone through before a frame came, nor without a slot', async () => {
     await open()
     expect(rehearsed(1) + rehearsed(2)).toBe(0)
