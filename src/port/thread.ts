@@ -36,15 +36,17 @@ export const runLoop = (
 ): void => {
   let busy = false
   let rounds = 0
+  let n = 0
   const doze = new Doze()
   while (Atomics.load(status, STATUS_STOP) === 0) {
     status[STATUS_BEAT] = status[STATUS_BEAT]! + 1
     while (Atomics.load(status, STATUS_HANG) !== 0);
-    const idle = !busy
+    // After a round that rings alone kept busy: ports that can be read end a wait at once, a full ring refuses it.
+    const idle = !busy || n === 0
     const asleep = idle && tier.sleep()
     if (asleep) Atomics.store(status, STATUS_ASLEEP, 1)
     const dozes = asleep && doze.wanted(poller.now)
-    const n = poller.wait(dozes ? 1 : asleep ? Math.min(MAX_WAIT_MS, Math.ceil(tier.patience())) : 0)
+    n = poller.wait(dozes ? 1 : asleep ? Math.min(MAX_WAIT_MS, Math.ceil(tier.patience())) : 0)
     if (asleep) Atomics.store(status, STATUS_ASLEEP, 0)
     if (poller.woken) native.eventfdDrain(eventfd)
     if (poller.woken || ++rounds % CONTROL_EVERY === 0 || n === 0) {
