@@ -10,6 +10,7 @@ import { type ExecuteSink, Executor, LOST_TAKEN } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey, K_TUN_DST } from '../flow/key.ts'
 import { microflow } from '../flow/microflow.ts'
+import { SharedWords } from '../flow/shared-words.ts'
 import { ReplyRing } from '../lib/reply-ring.ts'
 import type { Advise } from '../lib/words.ts'
 import { M_OWNER, M_PORT, M_RECIRC_ID, META_WORDS, type SlotPool } from '../packet/slot.ts'
@@ -21,6 +22,7 @@ import { LOST_DROPS } from '../port/lost.ts'
 import { Outputs } from '../port/outputs.ts'
 import { countDrop } from '../port/stats.ts'
 import { BATCH, DOZE_PORTS, RX_ROOM } from '../port/thread-status.ts'
+import { TOGETHER, Together } from '../port/together.ts'
 import { CommandReader } from './commands.ts'
 import type { DatapathControl, DatapathEvent, PortOpen } from './control.ts'
 import { HeldFrames } from './held-frames.ts'
@@ -55,6 +57,8 @@ const PORT_DOWN = dropIndex('port-down')
 
 const MAX_LOOKUPS = 5
 const NO_ACTIONS = new Int32Array(0)
+/** Of #decide: beside flows and -1 for none. */
+const NOT_LOOKED_UP = -2
 const SORT_EVERY_MS = 1000
 const WARN_EVERY_MS = 1000
 
@@ -72,6 +76,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
   readonly #host: DatapathHost
   readonly #cache: FlowCache
   readonly #programs: Int32Array[] = []
+  readonly #sharedPrograms = new SharedWords()
   readonly #account: FlowAccount
   readonly #executor: Executor
   readonly #outputs: Outputs
@@ -85,7 +90,8 @@ export class Datapath implements ExecuteSink, LinkHandler {
   readonly #links = new EswitchLinks()
   readonly #pace: Pace
   #turn = 0
-  readonly #key = createKey()
+  #key = createKey()
+  readonly #together: Together
   readonly #batch = new Int32Array(RX_ROOM)
   readonly #chain = new Int32Array(MAX_LOOKUPS + 1)
   #now = 0
@@ -100,6 +106,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
     this.#meta = arena.meta
     this.#cache = new FlowCache(host.hugePages)
     this.#account = new FlowAccount(arena, shared.flowStats, shared.flowFlags)
+    this.#together = new Together(arena, this.#cache, this.#account)
     this.#executor = new Executor(arena, this)
     this.#replies = new ReplyRing(shared.replies, () => host.post({ type: 'bell' }))
     this.#slots = new Slots(arena, portStats, this.#links, this.#replies)
@@ -245,15 +252,16 @@ export class Datapath implements ExecuteSink, LinkHandler {
     // When main holds most slots, a batch leaves the others some.
     const n = port.rx(this.pool, no, this.#batch, Math.min(room, Math.max(BATCH, this.pool.smallFree >> 1)))
     if (this.#outputs.isDown(no)) for (let i = 0; i < n; i++) this.#slots.drop(this.#batch[i]!, PORT_DOWN)
-    else for (let i = 0; i < n; i++) this.#arrive(this.#batch[i]!, no)
+    else this.#arriveAll(this.#batch, n)
     if (n > 0) return true
     this.#intake.empty(no, port, this.#now)
     return false
   }
 
-  frameUp(slot: number, port: number): void {
-    this.#meta[slot * META_WORDS + M_PORT] = port
-    this.#arrive(slot, port)
+  framesUp(slots: Int32Array, ports: Int32Array, n: number): void {
+    const meta = this.#meta
+    for (let i = 0; i < n; i++) meta[slots[i]! * META_WORDS + M_PORT] = ports[i]!
+    this.#arriveAll(slots, n)
   }
 
   markerUp(link: EswitchLink, port: number, seq: number): void {
@@ -261,13 +269,31 @@ export class Datapath implements ExecuteSink, LinkHandler {
     if (this.#waiting.startGrace(port, seq)) this.#held.answerMarker(link, port, seq)
   }
 
-  #arrive(slot: number, port: number): void {
-    this.#frames++
-    extractFrame(this.#shared.arena, slot, this.#key)
+  /** Frames whose M_PORT is that by which they came. */
+  #arriveAll(slots: Int32Array, n: number): void {
+    this.#frames += n
+    if (!this.#cache.many) {
+      for (let i = 0; i < n; i++) {
+        extractFrame(this.#shared.arena, slots[i]!, this.#key)
+        this.#arrive(slots[i]!, NOT_LOOKED_UP)
+      }
+      return
+    }
+    const together = this.#together
+    for (let i = 0; i < n; i++) {
+      const k = i % TOGETHER
+      if (k === 0) together.find(slots, i, Math.min(n - i, TOGETHER))
+      this.#key = together.keys[k]!
+      this.#arrive(slots[i]!, together.flows[k]!)
+    }
+  }
+
+  /** The frame whose key is in #key. `id`: what its look-up gives, if that was made. */
+  #arrive(slot: number, id: number): void {
     const order = microflow(this.#key)
-    this.#waiting.stamp(slot, order, port)
+    this.#waiting.stamp(slot, order, this.#meta[slot * META_WORDS + M_PORT]!)
     if (this.#waiting.flows > 0 && this.#waiting.isBusy(order)) this.#held.park(slot, order)
-    else this.#decide(slot)
+    else this.#decide(slot, id)
   }
 
   #lookUp(slot: number): void {
@@ -275,14 +301,14 @@ export class Datapath implements ExecuteSink, LinkHandler {
     this.#decide(slot)
   }
 
-  /** Looks the packet in the key up and acts. */
-  #decide(slot: number): void {
+  /** Looks the packet in the key up, unless that was done, and acts. */
+  #decide(slot: number, found = NOT_LOOKED_UP): void {
     const m = slot * META_WORDS
     const state = this.#meta[m + U_STATE]!
     const depth = lookupsOf(state)
     this.#chain[depth] = this.#meta[m + M_RECIRC_ID]!
     this.#meta[m + U_STATE] = withLookups(state, depth + 1)
-    const id = this.#cache.lookup(this.#key)
+    const id = found === NOT_LOOKED_UP ? this.#cache.lookup(this.#key) : found
     if (id < 0) {
       this.#held.upcall(slot)
       return
@@ -306,7 +332,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
 
   #flowPut(id: number, mask: Int32Array, key: Int32Array, program: Int32Array): void {
     while (this.#programs.length <= id) this.#programs.push(NO_ACTIONS)
-    this.#programs[id] = program
+    this.#programs[id] = this.#sharedPrograms.share(program)
     this.#cache.put(id, mask, key)
   }
 

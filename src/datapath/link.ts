@@ -26,8 +26,8 @@ const FETCH = 2 * BATCH
 
 /** Where what comes up goes. */
 export interface LinkHandler {
-  /** A frame of the eswitch, in a slot of its own, that missed on `port`. */
-  frameUp(slot: number, port: number): void
+  /** `n` frames of the eswitch, in slots of its own, that missed on `ports`. */
+  framesUp(slots: Int32Array, ports: Int32Array, n: number): void
   markerUp(link: EswitchLink, port: number, seq: number): void
 }
 
@@ -48,6 +48,9 @@ export class EswitchLink {
   readonly #queue: Int32Array
   #oldest = 0
   #queued = 0
+  /** Frames that are handled as one, and their ports. */
+  readonly #slots = new Int32Array(BATCH)
+  readonly #ports = new Int32Array(BATCH)
   /** Since when there is no room; -1: there is. */
   #tightSince = -1
 
@@ -87,20 +90,30 @@ export class EswitchLink {
     return n > 0
   }
 
-  /** Handles at most BATCH of the frames and markers fetched, none any more when `room` gives 0. True if there was one. */
+  /** Handles at most BATCH of the frames and markers fetched, of frames no more than `room` gives. True if there was one. */
   run(handler: LinkHandler, room: () => number): boolean {
     const queue = this.#queue
     let n = 0
+    let frames = 0
+    let left = 0
     for (; n < BATCH && this.#queued > 0; n++) {
       const head = queue[this.#oldest]!
-      const frame = (head & 0xff) === UP_FRAME
-      if (frame && room() === 0) break
       const operand = queue[this.#oldest + 1]!
+      const frame = (head & 0xff) === UP_FRAME
+      if (frames > 0 && (!frame || frames === left)) {
+        handler.framesUp(this.#slots, this.#ports, frames)
+        frames = 0
+      }
+      if (frame) {
+        if (frames === 0) left = room()
+        if (left === 0) break
+        this.#slots[frames] = operand
+        this.#ports[frames++] = head >>> 8
+      } else handler.markerUp(this, head >>> 8, operand)
       this.#oldest = (this.#oldest + 2) & (queue.length - 1)
       this.#queued -= 2
-      if (frame) handler.frameUp(operand, head >>> 8)
-      else handler.markerUp(this, head >>> 8, operand)
     }
+    if (frames > 0) handler.framesUp(this.#slots, this.#ports, frames)
     return n > 0
   }
 

@@ -19,6 +19,7 @@ import { LOST_DROPS } from '../port/lost.ts'
 import { Outputs } from '../port/outputs.ts'
 import { countDrop, wireBytes, wireLargest, wirePackets } from '../port/stats.ts'
 import { DOZE_PORTS, RX_ROOM, STATUS_BEAT } from '../port/thread-status.ts'
+import { TOGETHER, Together } from '../port/together.ts'
 import { Arming } from './arming.ts'
 import type { EswitchControl, EswitchEvent, EswitchPortOpen } from './control.ts'
 import { GONE, STAYS, UP } from './held-frames.ts'
@@ -31,7 +32,6 @@ import { KIND_POP, KIND_PUSH } from './rule-programs.ts'
 import { RuleTable } from './rule-table.ts'
 import { EC_DOWN, EC_FRAMES, EC_HITS, EC_MARKERS, EC_UP, type EswitchShared, RULE_ACTIVE } from './shared.ts'
 import { Stalls } from './stalls.ts'
-import { TOGETHER, Together } from './together.ts'
 import { Uplink, type UplinkHandler } from './uplink.ts'
 
 const RING_FULL = dropIndex('ring-full')
@@ -93,7 +93,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     this.#stalls = new Stalls(this.#uplink, this.#intake)
     this.#arming = new Arming(shared.ruleState.length, (port, seq) => this.#uplink.marker(port, seq))
     this.#rules = new RuleTable(shared.ruleState, shared.ruleStats, this.#arming, host.hugePages)
-    this.#together = new Together(arena, this.#rules, this.#account)
+    this.#together = new Together(arena, this.#rules.outer, this.#account)
     this.#order = new Order(shared, this.#rules, this.#arming, this.#uplink, {
       runHeld: (slot, rule) => this.#runHeld(slot, rule),
       heldUp: (slot) => this.#heldUp(slot),
@@ -197,7 +197,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
       if (n === 1) this.#rehearsal.saw(this.#batch[0]!, no, this.#now)
       if (no !== REHEARSAL_PORT) this.#add(EC_FRAMES, n)
       if (this.#outputs.isDown(no)) for (let i = 0; i < n; i++) this.#drop(this.#batch[i]!, no, PORT_DOWN)
-      else if (this.#rules.many)
+      else if (this.#rules.outer.many)
         for (let i = 0; i < n; i += TOGETHER) this.#arriveTogether(i, Math.min(n - i, TOGETHER), no)
       else for (let i = 0; i < n; i++) this.#arrive(this.#batch[i]!, no)
       this.#rehearsal.on = false
@@ -212,7 +212,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     together.find(this.#batch, from, n)
     for (let i = 0; i < n; i++) {
       this.#key = together.keys[i]!
-      this.#decide(this.#batch[from + i]!, no, together.rules[i]!)
+      this.#decide(this.#batch[from + i]!, no, together.flows[i]!)
     }
   }
 

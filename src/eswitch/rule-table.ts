@@ -26,7 +26,8 @@ export class RuleTable {
   readonly #stats: Float64Array
   readonly #shared: Int32Array
   readonly #arming: Arming
-  readonly #rules: FlowCache
+  /** For packets as they came. */
+  readonly outer: FlowCache
   readonly #advise: Advise | undefined
   /** Made with the first rule for decapsulated packets. */
   #inner: FlowCache | undefined
@@ -38,7 +39,7 @@ export class RuleTable {
   /** `shared`: the states that main sees; `stats`: the rules' statistics, of whose words RS_WORD is this table's. `advise`: about big tables. */
   constructor(shared: Int32Array, stats: Float64Array, arming: Arming, advise?: Advise) {
     this.#advise = advise
-    this.#rules = new FlowCache(advise)
+    this.outer = new FlowCache(advise)
     const rules = shared.length
     this.#shared = shared
     this.#arming = arming
@@ -67,26 +68,7 @@ export class RuleTable {
 
   /** Index of the rule for a packet as it came, -1 for none. Hot path. */
   find(key: Int32Array): number {
-    return this.#rules.lookup(key)
-  }
-
-  /** True if a batch is better looked up as one (FlowCache.touch). */
-  get many(): boolean {
-    return this.#rules.many
-  }
-
-  hash(key: Int32Array): number {
-    return this.#rules.hash(key)
-  }
-
-  /** For each hash the index of the rule that will probably be found. Brings into the processor's cache what finding it needs. The value is of no meaning. */
-  touch(hashes: Int32Array, indices: Int32Array, n: number): number {
-    return this.#rules.touch(hashes, indices, n)
-  }
-
-  /** `find` with a hash of this batch. */
-  findHashed(key: Int32Array, hash: number): number {
-    return this.#rules.find(key, hash)
+    return this.outer.lookup(key)
   }
 
   /** The same for a decapsulated packet, its K_IN_PORT being the real ingress. */
@@ -106,7 +88,7 @@ export class RuleTable {
     if (isInner(key)) {
       this.#inner ??= new FlowCache(this.#advise)
       this.#inner.put(index, mask, key)
-    } else this.#rules.put(index, mask, key)
+    } else this.outer.put(index, mask, key)
     this.#setState(index, RULE_ARMED)
     const port = key[K_IN_PORT]!
     this.#port[index] = port + 1
@@ -119,7 +101,7 @@ export class RuleTable {
   }
 
   remove(index: number): void {
-    if (!this.#rules.delete(index)) this.#inner?.delete(index)
+    if (!this.outer.delete(index)) this.#inner?.delete(index)
     this.#setProgram(index, NO_PROGRAM)
     this.#arming.disarm(index)
     this.#setState(index, RULE_NONE)
@@ -135,7 +117,7 @@ export class RuleTable {
 
   /** Between batches, about once a second. */
   sort(): void {
-    this.#rules.sort()
+    this.outer.sort()
     this.#inner?.sort()
   }
 

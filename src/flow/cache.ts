@@ -56,7 +56,9 @@ const hashKey = (key: Int32Array): number => {
 }
 
 const FIRST_ENTRIES = 8192
-const MOST_ENTRIES = 1 << 20
+const MOST_ENTRIES = 1 << 22
+/** Of the cache, a flow: with fewer, flows of one set push each other out, and each of them is looked for under all masks again. */
+const ENTRIES_A_FLOW = 4
 /** With so many flows what look-ups need is not in the processor's nearer caches any more. */
 const MANY = 1 << 13
 
@@ -121,8 +123,10 @@ export class FlowCache {
   touch(hashes: Int32Array, flows: Int32Array, n: number): number {
     const only = this.#only
     if (only !== undefined) return only.touch(hashes, flows, n)
+    let sum = 0
+    for (let i = 0; i < n; i++) sum |= this.#cache.touch(hashes[i]!)
     for (let i = 0; i < n; i++) flows[i] = Math.max(0, this.#cache.find(hashes[i]!))
-    return 0
+    return sum | this.#table.touch(flows, n)
   }
 
   /** Inserts a flow, or gives an existing one a new match. */
@@ -132,7 +136,8 @@ export class FlowCache {
     this.#only = this.#table.only
     const { entries } = this.#cache
     // What it knew comes back with the next packets.
-    if (this.#table.count > entries && entries < MOST_ENTRIES) this.#cache = new HashCache(entries * 2, this.#advise)
+    if (this.#table.count * ENTRIES_A_FLOW > entries && entries < MOST_ENTRIES)
+      this.#cache = new HashCache(entries * 2, this.#advise)
   }
 
   /** False when there is no such flow. */

@@ -121,6 +121,11 @@ export class Subtable {
     return sum
   }
 
+  /** Brings the row at `place` into the processor's cache. The value is of no meaning. */
+  touchRow(place: number): number {
+    return this.#rows[BASE + place * this.#stride]!
+  }
+
   /** True if the flow at `place` matches the key. */
   matches(place: number, key: Int32Array): boolean {
     const { words, masks } = this
@@ -243,6 +248,23 @@ export class MegaflowTable {
   matches(id: number, key: Int32Array): boolean {
     const table = this.#of[id]
     return table?.matches(this.#places[id]!, key) === true
+  }
+
+  /** Brings what `matches` reads of `n` flows, if there are such, into the processor's cache, step by step and side by side. The value is of no meaning. */
+  touch(ids: Int32Array, n: number): number {
+    const of = this.#of
+    const places = this.#places
+    let sum = 0
+    for (let i = 0; i < n; i++) {
+      const id = ids[i]!
+      if (id < of.length && of[id] !== undefined) sum |= places[id]!
+    }
+    for (let i = 0; i < n; i++) {
+      const id = ids[i]!
+      const table = id < of.length ? of[id] : undefined
+      if (table !== undefined) sum |= table.touchRow(places[id]!)
+    }
+    return sum
   }
 
   /** Inserts a flow whose id is not in the table. `mask` and `key` have K_DP_WORDS words at least; key bits outside of the mask are ignored. */

@@ -12,7 +12,7 @@ import { lookAtTunnel } from './tunnels.ts'
 
 export interface Decision {
   readonly actions: readonly OdpAction[]
-  /** The bits on which it rests, as a datapath flow's mask. Shared (masks.ts). */
+  /** The bits on which it rests, as a datapath flow's mask. Shared (flow/shared-words.ts). */
   readonly mask: Int32Array
   readonly effects: readonly SideEffect[]
   /** The translation gave up: its actions are a drop with a reason. */

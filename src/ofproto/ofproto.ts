@@ -3,12 +3,12 @@
  * depend on. Main thread.
  */
 import { K_IN_PORT } from '../flow/key.ts'
+import { SharedWords } from '../flow/shared-words.ts'
 import type { Clock } from '../lib/clock.ts'
 import { CodedError } from '../lib/errors.ts'
 import { Generation } from '../lib/generation.ts'
 import { ActionLists } from './action-lists.ts'
 import { Bridge, type BridgeHost, type BridgeOptions } from './bridge.ts'
-import { Masks } from './masks.ts'
 import type { Port } from './port.ts'
 import { XlateMemory } from './translate/context.ts'
 import { Tunnels } from './tunnels.ts'
@@ -22,7 +22,7 @@ export class Ofproto {
   readonly tunnels: Tunnels
   /** For decide.ts: translations of cached flows, one after the other, and what the flows share of them. */
   readonly memory = new XlateMemory()
-  readonly masks = new Masks()
+  readonly masks = new SharedWords()
   readonly lists = new ActionLists()
   readonly #bridges = new Map<string, Bridge>()
   readonly #byName = new Map<string, Port>()
