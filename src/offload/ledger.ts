@@ -1,6 +1,7 @@
 /** Who has which verdict since when, who waits for what, and how often it came to that. Main thread. */
 import type { DpFlow } from '../datapath/contract.ts'
 import type { Clock } from '../lib/clock.ts'
+import { IdTable } from '../lib/id-table.ts'
 import type { Carrier } from './carrier.ts'
 import { FlowRecord } from './record.ts'
 import { RetryIndex } from './retry-index.ts'
@@ -18,7 +19,7 @@ const UNDECIDED = refused({ check: 'policy', what: 'new', detail: 'not yet decid
 
 export class Ledger {
   readonly #clock: Clock
-  readonly #records = new Map<number, FlowRecord>()
+  readonly #records = new IdTable<FlowRecord>()
   readonly #retry = new RetryIndex()
   /** Flows by verdict now: a check's name, or 'offloaded'. */
   readonly now = new Map<CheckName | 'offloaded', number>()

@@ -57,7 +57,8 @@ export class Revalidator {
   readonly #flows: CachedFlows
   readonly #scheduler: Scheduler
   readonly #onError: (error: unknown) => void
-  #iterator: Iterator<CachedFlow> | null = null
+  /** While a pass is under way: the id from which it goes on. -1: none is. */
+  #at = -1
   #version = -1
   #tunnelsAsOf = -1
   #startedAt = 0
@@ -92,7 +93,7 @@ export class Revalidator {
 
   stop(): void {
     this.#running = false
-    this.#iterator = null
+    this.#at = -1
     this.#cancel?.()
     this.#cancel = null
     this.#settle()
@@ -102,7 +103,7 @@ export class Revalidator {
   request(): void {
     if (!this.#running || this.#wanted) return
     this.#wanted = true
-    if (this.#iterator === null) {
+    if (this.#at < 0) {
       const pause = Math.max(MIN_PAUSE, this.counters.dumpDuration)
       this.#plan(Math.max(0, this.#endedAt + pause - this.#scheduler.elapsed()))
     }
@@ -133,7 +134,7 @@ export class Revalidator {
     this.#version = this.#ofproto.version
     this.#startedAt = this.#scheduler.elapsed()
     this.#revalidateTunnels()
-    this.#iterator = this.#flows.values()
+    this.#at = 0
     this.#slice()
   }
 
@@ -149,18 +150,18 @@ export class Revalidator {
   }
 
   #slice(): void {
-    const iterator = this.#iterator
-    if (iterator === null) return
+    if (this.#at < 0) return
     const start = this.#scheduler.elapsed()
     this.counters.slices++
     for (let n = 1; ; n++) {
-      const next = iterator.next()
-      if (next.done) {
+      const flow = this.#flows.from(this.#at)
+      if (flow === undefined) {
         this.#measure(start)
         this.#end()
         return
       }
-      this.#guard(next.value)
+      this.#at = flow.id + 1
+      this.#guard(flow)
       if (n % FLOWS_PER_LOOK === 0 && this.#scheduler.elapsed() - start >= SLICE_MS) break
     }
     this.#measure(start)
@@ -172,7 +173,7 @@ export class Revalidator {
   }
 
   #end(): void {
-    this.#iterator = null
+    this.#at = -1
     // Only now: what their packets did to timeouts has been credited.
     for (const bridge of this.#ofproto.bridges()) {
       bridge.macs.expire()

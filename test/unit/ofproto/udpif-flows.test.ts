@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { createMatch, K_IN_PORT, type Match } from '../../../src/flow/key.ts'
+import { createMatch, K_IN_PORT, K_NW_DST, K_NW_SRC, K_TP, type Match } from '../../../src/flow/key.ts'
 import type { OdpAction } from '../../../src/flow/odp.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { CachedFlows, equalActions } from '../../../src/ofproto/udpif-flows.ts'
-import { ufidOf } from '../../../src/ofproto/ufid.ts'
+import { Namer, parseUfid, ufidOf } from '../../../src/ofproto/ufid.ts'
 import { FakeDpif } from '../../pipeline/ofproto/fake-dpif.ts'
 
 const onPort = (port: number): Match => {
@@ -23,11 +23,26 @@ const parts = (port: number, actions: readonly OdpAction[] = []) => ({
 describe('cached flows', () => {
   it('leaves a flow alone whose name another match turns out to have', () => {
     const dpif = new FakeDpif(new ManualClock())
-    const flows = new CachedFlows(dpif, { hold: () => {}, release: () => {} }, () => 'always the same')
+    const flows = new CachedFlows(dpif, { hold: () => {}, release: () => {} }, { name: (_, out) => out.fill(7) })
     expect(flows.install(parts(1, [{ type: 'output', port: 2 }]), 1)).toBe('new')
     expect(flows.install(parts(2, [{ type: 'output', port: 3 }]), 1)).toBe('collision')
     expect(flows.install(parts(1, [{ type: 'output', port: 4 }]), 1)).toBe('known')
     expect(dpif.flows().map(({ actions }) => actions)).toEqual([[{ type: 'output', port: 4 }]])
+  })
+
+  it('finds by its name what is there, and nothing that has gone', () => {
+    const dpif = new FakeDpif(new ManualClock())
+    const flows = new CachedFlows(dpif, { hold: () => {}, release: () => {} })
+    const names = Array.from({ length: 5000 }, (_, port) => ufidOf(onPort(port)))
+    dpif.flowLimit = names.length
+    for (const port of names.keys()) expect(flows.install(parts(port), 1)).toBe('new')
+    for (let port = 0; port < names.length; port += 2) flows.remove(flows.get(names[port]!)!)
+    expect(names.map((name) => flows.get(name)?.match.key[K_IN_PORT])).toEqual(
+      names.map((_, port) => (port % 2 === 0 ? undefined : port)),
+    )
+    expect(flows.size).toBe(2500)
+    expect([...flows.values()].map(({ ufid }) => ufid)).toEqual(names.filter((_, port) => port % 2 === 1))
+    expect(flows.get('not a name')).toBeUndefined()
   })
 })
 
@@ -52,6 +67,43 @@ describe('names', () => {
     const other = onPort(1)
     other.key[30] = 5
     expect(ufidOf(match)).toBe(ufidOf(other))
+  })
+})
+
+describe('words of names', () => {
+  it('are the same whatever was named before', () => {
+    const namer = new Namer()
+    const out = new Int32Array(4)
+    for (const port of [1, 2, 1]) {
+      const match = onPort(port)
+      namer.name(match, out)
+      expect(parseUfid(ufidOf(match))).toEqual(out)
+    }
+  })
+
+  it('are spread evenly for addresses and ports that count up', () => {
+    const flows = 1 << 16
+    const mask = createMatch().mask
+    for (const word of [K_IN_PORT, K_NW_SRC, K_NW_DST, K_TP]) mask[word] = -1
+    const namer = new Namer()
+    const out = new Int32Array(4)
+    const words = [0, 1, 2, 3].map(() => new Set<number>())
+    const flips = new Int32Array(4 * 32)
+    let before = new Int32Array(4)
+    for (let n = 0; n < flows; n++) {
+      const { key } = createMatch()
+      key[K_NW_SRC] = 0x0a000001 + (n & 0xff)
+      key[K_TP] = (n >>> 8) << 16
+      namer.name({ key, mask }, out)
+      for (const [i, word] of out.entries()) {
+        words[i]!.add(word)
+        for (let bit = 0; bit < 32; bit++) if (((word ^ before[i]!) >>> bit) & 1) flips[i * 32 + bit]!++
+      }
+      before = out.slice()
+    }
+    // By chance one pair of them has a word in common.
+    for (const { size } of words) expect(size).toBeGreaterThan(flows - 10)
+    for (const n of flips) expect(Math.abs(n / flows - 0.5)).toBeLessThan(0.02)
   })
 })
 

@@ -1,0 +1,76 @@
+/**
+ * Finds the id of a cached flow by its name (ufid.ts). An open hash table of ids in words, for a flow costs a Map far more than that: its entry, and the text of its name. Main thread.
+ */
+import { NAME_WORDS } from './ufid.ts'
+
+/** Of flows at first; powers of two. At most half of the places are taken. */
+const FLOWS = 1024
+
+export class FlowNames {
+  /** By id. */
+  #names = new Int32Array(FLOWS * NAME_WORDS)
+  /** Id + 1; 0 where none is. A flow is at the place that its name says, or behind it where no place is free in between. */
+  #places = new Int32Array(FLOWS * 2)
+  #count = 0
+
+  /** -1 when no flow has this name. */
+  find(name: Int32Array): number {
+    const last = this.#places.length - 1
+    for (let at = name[0]! & last; ; at = (at + 1) & last) {
+      const id = this.#places[at]! - 1
+      if (id < 0 || this.#has(id, name)) return id
+    }
+  }
+
+  /** The name is nobody's yet, and the id has none. */
+  add(id: number, name: Int32Array): void {
+    while (id * NAME_WORDS >= this.#names.length) this.#names = doubled(this.#names)
+    this.#names.set(name, id * NAME_WORDS)
+    if (++this.#count * 2 > this.#places.length) this.#spread()
+    this.#place(id)
+  }
+
+  delete(id: number): void {
+    const last = this.#places.length - 1
+    let hole = this.#home(id)
+    while (this.#places[hole] !== id + 1) hole = (hole + 1) & last
+    // Those behind that the hole would cut off from where they are looked for move up.
+    for (let at = (hole + 1) & last; this.#places[at] !== 0; at = (at + 1) & last) {
+      const from = (at - this.#home(this.#places[at]! - 1)) & last
+      if (from < ((at - hole) & last)) continue
+      this.#places[hole] = this.#places[at]!
+      hole = at
+    }
+    this.#places[hole] = 0
+    this.#count--
+  }
+
+  #has(id: number, name: Int32Array): boolean {
+    const names = this.#names
+    const n = id * NAME_WORDS
+    return names[n] === name[0] && names[n + 1] === name[1] && names[n + 2] === name[2] && names[n + 3] === name[3]
+  }
+
+  #home(id: number): number {
+    return this.#names[id * NAME_WORDS]! & (this.#places.length - 1)
+  }
+
+  #place(id: number): void {
+    const last = this.#places.length - 1
+    let at = this.#home(id)
+    while (this.#places[at] !== 0) at = (at + 1) & last
+    this.#places[at] = id + 1
+  }
+
+  #spread(): void {
+    const before = this.#places
+    this.#places = new Int32Array(before.length * 2)
+    for (const place of before) if (place !== 0) this.#place(place - 1)
+  }
+}
+
+const doubled = (words: Int32Array): Int32Array<ArrayBuffer> => {
+  const more = new Int32Array(words.length * 2)
+  more.set(words)
+  return more
+}
