@@ -21,6 +21,8 @@ export class Ledger {
   readonly #clock: Clock
   readonly #records = new IdTable<FlowRecord>()
   readonly #retry = new RetryIndex()
+  #lastRefusal: Refusal | undefined
+  #last = UNDECIDED
   /** Flows by verdict now: a check's name, or 'offloaded'. */
   readonly now = new Map<CheckName | 'offloaded', number>()
   /** Decisions against flows for which no eswitch was asked, since the start. */
@@ -61,8 +63,8 @@ export class Ledger {
   }
 
   /** Flows that wait under a key of retry-index.ts, oldest first. */
-  waiting(key: string): Iterable<FlowRecord> {
-    return this.#retry.waiting(key)
+  *waiting(key: string): Generator<FlowRecord> {
+    for (const id of this.#retry.waiting(key)) yield this.#records.get(id)!
   }
 
   waitingCount(key: string): number {
@@ -96,7 +98,17 @@ export class Ledger {
       old.what === refusal.what &&
       old.eswitch === eswitch &&
       old.detail === refusal.detail
-    if (!same) this.#set(record, refused(refusal, eswitch, this.#clock.now()))
+    if (!same) this.#set(record, this.#refused(refusal, eswitch, this.#clock.now()))
+  }
+
+  /** Flows that are refused for one reason at one time have one verdict. */
+  #refused(refusal: Refusal, eswitch: string | undefined, since: number): Refused {
+    const last = this.#last
+    if (refusal !== this.#lastRefusal || last.eswitch !== eswitch || last.since !== since) {
+      this.#lastRefusal = refusal
+      this.#last = refused(refusal, eswitch, since)
+    }
+    return this.#last
   }
 
   #set(record: FlowRecord, verdict: Verdict): void {

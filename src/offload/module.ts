@@ -23,7 +23,7 @@ import { MatchJudge } from './checks/match.ts'
 import { DpifDecorator } from './decorator.ts'
 import type { OffloadEvent } from './events.ts'
 import { Ledger, refused } from './ledger.ts'
-import { Placement, tableFull } from './placement.ts'
+import { Placement } from './placement.ts'
 import { isPop, pushedEntries } from './pushes.ts'
 import { DEFAULT_REBALANCE, type RebalanceOptions, rebalance } from './rebalance.ts'
 import type { FlowRecord } from './record.ts'
@@ -310,7 +310,7 @@ export class OffloadModule extends DpifDecorator {
     if ('refusal' in result) return refused(result.refusal, result.asked?.name, since)
     const { name } = result.eswitch
     const carrier = this.#carriers.get(name)!
-    if (carrier.room < result.entrances.length) return refused(tableFull(carrier), name, since)
+    if (carrier.room < result.entrances.length) return refused(carrier.tableFull, name, since)
     return { state: 'offloaded', eswitch: name, rule: -1, since }
   }
 

@@ -14,7 +14,7 @@ import { worker } from './checks/worker.ts'
 import { HeldEntries } from './held-entries.ts'
 import type { Ledger } from './ledger.ts'
 import { findVictim, type RebalanceOptions } from './rebalance.ts'
-import { type FlowRecord, PlacedRule } from './record.ts'
+import { type FlowRecord, NO_RULES, PlacedRule } from './record.ts'
 import { createStats } from './rule-account.ts'
 import type { Refusal } from './verdict.ts'
 
@@ -28,8 +28,6 @@ export interface PlacementContext {
   /** A rule has said goodbye: its place in the table is free. */
   ruleGone(carrier: Carrier): void
 }
-
-const NO_RULES: readonly PlacedRule[] = []
 
 type Answer = ReturnType<Eswitch['rulePut']>
 
@@ -57,9 +55,10 @@ export class Placement {
 
   /** Asks the eswitch to drop the flow's rules, if it has any. The caller gives the flow its new verdict. */
   retire(record: FlowRecord): void {
-    const { carrier } = record
+    const { carrier, rules } = record
     if (!carrier) return
-    for (const rule of record.rules.splice(0)) this.#retireRule(record, carrier, rule)
+    record.rules = NO_RULES
+    for (const rule of rules) this.#retireRule(record, carrier, rule)
     record.carrier = undefined
     carrier.carried.delete(record)
   }
@@ -80,7 +79,9 @@ export class Placement {
     carrier.carried.clear()
     carrier.successors.clear()
     for (const record of lost) {
-      for (const rule of record.rules.splice(0)) {
+      const { rules } = record
+      record.rules = NO_RULES
+      for (const rule of rules) {
         this.#readRule(carrier, rule)
         record.settle(rule)
         carrier.losses++
@@ -132,7 +133,7 @@ export class Placement {
       return
     }
     this.retire(record)
-    const refusal = answer === 'full' ? tableFull(carrier) : this.#workerGone(record, carrier, entrances)
+    const refusal = answer === 'full' ? carrier.tableFull : this.#workerGone(record, carrier, entrances)
     this.#c.ledger.refuse(record, refusal, carrier)
   }
 
@@ -188,9 +189,8 @@ export class Placement {
 
   #drop(record: FlowRecord, carrier: Carrier, rules: readonly PlacedRule[]): void {
     for (const rule of rules) {
-      const at = record.rules.indexOf(rule)
-      if (at < 0) continue
-      record.rules.splice(at, 1)
+      if (!record.rules.includes(rule)) continue
+      record.rules = record.rules.filter((other) => other !== rule)
       this.#retireRule(record, carrier, rule)
     }
   }
@@ -245,13 +245,6 @@ export class Placement {
     return refusal ?? { check: 'worker-gone', what: 'down', detail, retryOn: ['eswitch-up'] }
   }
 }
-
-export const tableFull = ({ eswitch }: Carrier): Refusal => ({
-  check: 'table-full',
-  what: String(eswitch.capacity),
-  detail: `all ${eswitch.capacity} rules of eswitch ${eswitch.name} are in use and none of those looked at is idle or colder`,
-  retryOn: ['table-space'],
-})
 
 const evicted = ({ eswitch }: Carrier, by: FlowRecord): Refusal => ({
   check: 'table-full',

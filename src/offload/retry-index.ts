@@ -20,34 +20,41 @@ const KNOWN_OTHERWISE: ReadonlySet<RetryEvent> = new Set([
 export const retryKey = (event: RetryEvent, eswitch?: string): string =>
   OF_ESWITCH.has(event) ? `${event} ${eswitch ?? ''}` : event
 
-export class RetryIndex {
-  readonly #waiting = new Map<string, Set<FlowRecord>>()
+const NOTHING: readonly string[] = []
 
-  add(record: FlowRecord, refused: Refused): void {
-    for (const event of refused.retryOn) {
-      if (KNOWN_OTHERWISE.has(event)) continue
-      const key = retryKey(event, refused.eswitch)
-      let set = this.#waiting.get(key)
-      if (!set) {
-        set = new Set()
-        this.#waiting.set(key, set)
-      }
-      set.add(record)
-      record.waitsFor.push(key)
+export class RetryIndex {
+  /** Ids of flows. Numbers, not records: a large Set of those costs several times as much. */
+  readonly #waiting = new Map<string, Set<number>>()
+  /** What flows of the last refusals waited for: mostly the next one does too. */
+  #events: readonly RetryEvent[] = []
+  #eswitch: string | undefined
+  #keys = NOTHING
+
+  add(record: FlowRecord, { retryOn, eswitch }: Refused): void {
+    if (retryOn !== this.#events || eswitch !== this.#eswitch) {
+      this.#events = retryOn
+      this.#eswitch = eswitch
+      this.#keys = retryOn.filter((event) => !KNOWN_OTHERWISE.has(event)).map((event) => retryKey(event, eswitch))
+    }
+    record.waitsFor = this.#keys
+    for (const key of this.#keys) {
+      const ids = this.#waiting.get(key)
+      if (ids) ids.add(record.id)
+      else this.#waiting.set(key, new Set([record.id]))
     }
   }
 
   remove(record: FlowRecord): void {
     for (const key of record.waitsFor) {
-      const set = this.#waiting.get(key)
-      set?.delete(record)
-      if (set?.size === 0) this.#waiting.delete(key)
+      const ids = this.#waiting.get(key)
+      ids?.delete(record.id)
+      if (ids?.size === 0) this.#waiting.delete(key)
     }
-    record.waitsFor.length = 0
+    record.waitsFor = NOTHING
   }
 
-  /** Oldest first. */
-  waiting(key: string): Iterable<FlowRecord> {
+  /** Ids of flows, oldest first. */
+  waiting(key: string): Iterable<number> {
     return this.#waiting.get(key) ?? []
   }
 
