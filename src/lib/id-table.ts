@@ -30,6 +30,10 @@ export class IdTable<T extends object> {
     return -1
   }
 
+  *ids(): Generator<number> {
+    for (let id = this.from(0); id >= 0; id = this.from(id + 1)) yield id
+  }
+
   *values(): Generator<T> {
     for (let id = this.from(0); id >= 0; id = this.from(id + 1)) yield this.#items[id]!
   }

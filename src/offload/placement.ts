@@ -1,7 +1,7 @@
 /**
  * Decides about one flow and makes its verdict and its rules agree: offers, replaces, evicts, takes away, and keeps the rules' accounts. Main thread.
  *
- * Rules have ids of their own, none used twice: so a rule that is still on its way out never stands in the way of the flow's next one. A flow of decapsulated
+ * Rules have ids of their own, not used again before the rule is gone: so one that is still on its way out never stands in the way of the flow's next one. A flow of decapsulated
  * packets has a rule for each uplink by which they may enter, all in one eswitch, all or none.
  */
 import type { Dpif, FlowStats } from '../datapath/contract.ts'
@@ -34,7 +34,9 @@ type Answer = ReturnType<Eswitch['rulePut']>
 export class Placement {
   readonly #c: PlacementContext
   readonly #scratch = createStats()
-  #nextRule = 0
+  /** Ids that were given back, and the first one never used. */
+  readonly #freeIds: number[] = []
+  #nextId = 0
 
   constructor(context: PlacementContext) {
     this.#c = context
@@ -84,6 +86,7 @@ export class Placement {
       for (const rule of rules) {
         this.#readRule(carrier, rule)
         record.settle(rule)
+        this.#freeIds.push(rule.id)
         carrier.losses++
       }
       record.carrier = undefined
@@ -159,10 +162,11 @@ export class Placement {
     const first = !record.carrier
     for (const { port } of entrances) {
       if (!this.#hold(record, carrier.entries)) return 'down'
-      const rule = new PlacedRule(this.#nextRule++, port, carrier.entries, record.entries)
+      const rule = new PlacedRule(this.#freeIds.pop() ?? this.#nextId++, port, carrier.entries, record.entries)
       const answer = this.#rulePut(record, carrier, rule)
       if (answer !== 'ok') {
         rule.held.release(rule.entries)
+        this.#freeIds.push(rule.id)
         return answer
       }
       // No room to grow: most flows have one.
@@ -201,6 +205,7 @@ export class Placement {
     carrier.eswitch.ruleDel(rule.id, (final) => {
       rule.account.read(final)
       record.settle(rule)
+      this.#freeIds.push(rule.id)
       rule.held.release(rule.entries)
       this.#c.ruleGone(carrier)
       record.onSettled?.()
