@@ -62,7 +62,7 @@ export class Ledger {
     record.deleted = true
   }
 
-  /** Flows that wait under a key of retry-index.ts, oldest first. */
+  /** Flows that wait under a key of retry-index.ts, oldest first. No verdict may change until the walk is over. */
   *waiting(key: string): Generator<FlowRecord> {
     for (const id of this.#retry.waiting(key)) yield this.#records.get(id)!
   }

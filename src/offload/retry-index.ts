@@ -1,4 +1,5 @@
 /** Who waits for what: event -> flows, so that an event costs only the flows that it concerns. */
+import { IdLine } from '../lib/id-line.ts'
 import type { FlowRecord } from './record.ts'
 import type { Refused, RetryEvent } from './verdict.ts'
 
@@ -23,8 +24,8 @@ export const retryKey = (event: RetryEvent, eswitch?: string): string =>
 const NOTHING: readonly string[] = []
 
 export class RetryIndex {
-  /** Ids of flows. Numbers, not records: a large Set of those costs several times as much. */
-  readonly #waiting = new Map<string, Set<number>>()
+  /** Ids of flows. */
+  readonly #waiting = new Map<string, IdLine>()
   /** What flows of the last refusals waited for: mostly the next one does too. */
   #events: readonly RetryEvent[] = []
   #eswitch: string | undefined
@@ -38,24 +39,27 @@ export class RetryIndex {
     }
     record.waitsFor = this.#keys
     for (const key of this.#keys) {
-      const ids = this.#waiting.get(key)
-      if (ids) ids.add(record.id)
-      else this.#waiting.set(key, new Set([record.id]))
+      let line = this.#waiting.get(key)
+      if (!line) {
+        line = new IdLine()
+        this.#waiting.set(key, line)
+      }
+      line.add(record.id)
     }
   }
 
   remove(record: FlowRecord): void {
     for (const key of record.waitsFor) {
-      const ids = this.#waiting.get(key)
-      ids?.delete(record.id)
-      if (ids?.size === 0) this.#waiting.delete(key)
+      const line = this.#waiting.get(key)!
+      line.delete(record.id)
+      if (line.size === 0) this.#waiting.delete(key)
     }
     record.waitsFor = NOTHING
   }
 
-  /** Ids of flows, oldest first. */
+  /** Ids of flows, oldest first. Nothing may change until the walk is over. */
   waiting(key: string): Iterable<number> {
-    return this.#waiting.get(key) ?? []
+    return this.#waiting.get(key)?.values() ?? []
   }
 
   count(key: string): number {

@@ -1,6 +1,7 @@
 /**
  * Finds the id of a cached flow by its name (ufid.ts). An open hash table of ids in words, for a flow costs a Map far more than that: its entry, and the text of its name. Main thread.
  */
+import { grown } from '../lib/words.ts'
 import { NAME_WORDS } from './ufid.ts'
 
 /** Of flows at first; powers of two. At most half of the places are taken. */
@@ -24,7 +25,7 @@ export class FlowNames {
 
   /** The name is nobody's yet, and the id has none. */
   add(id: number, name: Int32Array): void {
-    while (id * NAME_WORDS >= this.#names.length) this.#names = doubled(this.#names)
+    if (id * NAME_WORDS >= this.#names.length) this.#names = grown(this.#names, (id + 1) * NAME_WORDS)
     this.#names.set(name, id * NAME_WORDS)
     if (++this.#count * 2 > this.#places.length) this.#spread()
     this.#place(id)
@@ -67,10 +68,4 @@ export class FlowNames {
     this.#places = new Int32Array(before.length * 2)
     for (const place of before) if (place !== 0) this.#place(place - 1)
   }
-}
-
-const doubled = (words: Int32Array): Int32Array<ArrayBuffer> => {
-  const more = new Int32Array(words.length * 2)
-  more.set(words)
-  return more
 }

@@ -11,9 +11,10 @@ import { decide } from './decide.ts'
 import type { Ofproto } from './ofproto.ts'
 import type { CachedFlow, CachedFlows } from './udpif-flows.ts'
 
-/** Milliseconds of main-thread time that a slice may take, and flows between looks at the clock. */
+/** Milliseconds of main-thread time that a slice may take, and work between looks at the clock: a flow of which only the counters are looked at is 1, any other CHANGE. */
 export const SLICE_MS = 2
-const FLOWS_PER_LOOK = 4
+const WORK_PER_LOOK = 64
+const CHANGE = 16
 /** Milliseconds between passes when nothing changes. */
 export const PASS_INTERVAL = 500
 /** Milliseconds between the end of a pass and the next, at least: addresses that are learned one by one must not fill the thread. */
@@ -153,7 +154,8 @@ export class Revalidator {
     if (this.#at < 0) return
     const start = this.#scheduler.elapsed()
     this.counters.slices++
-    for (let n = 1; ; n++) {
+    let now = this.#clock.now()
+    for (let work = 0; ; ) {
       const flow = this.#flows.from(this.#at)
       if (flow === undefined) {
         this.#measure(start)
@@ -161,8 +163,11 @@ export class Revalidator {
         return
       }
       this.#at = flow.id + 1
-      this.#guard(flow)
-      if (n % FLOWS_PER_LOOK === 0 && this.#scheduler.elapsed() - start >= SLICE_MS) break
+      work += this.#guard(flow, now)
+      if (work < WORK_PER_LOOK) continue
+      if (this.#scheduler.elapsed() - start >= SLICE_MS) break
+      now = this.#clock.now()
+      work = 0
     }
     this.#measure(start)
     this.#scheduler.soon(() => this.#slice())
@@ -197,24 +202,26 @@ export class Revalidator {
     for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
-  /** A flow that cannot be looked after is better gone: its packets come up again. The pass goes on. */
-  #guard(flow: CachedFlow): void {
+  /** A flow that cannot be looked after is better gone: its packets come up again. The pass goes on. Returns how much work it was. */
+  #guard(flow: CachedFlow, now: number): number {
     try {
-      this.#visit(flow)
+      return this.#visit(flow, now)
     } catch (error) {
       this.#onError(error)
       if (this.#flows.has(flow)) this.#delete(flow)
+      return CHANGE
     }
   }
 
-  #visit(flow: CachedFlow): void {
-    const now = this.#clock.now()
+  #visit(flow: CachedFlow, now: number): number {
     const packets = this.#flows.collect(flow)
     const pressed = this.#flows.size > this.#dpif.flowLimit && !flow.preinstalled
     if (flow.used + (pressed ? PRESSED_IDLE : this.maxIdle) <= now || (flow.expires !== 0 && flow.expires <= now)) {
       this.counters.idle++
       this.#flows.remove(flow)
     } else if (flow.version !== this.#ofproto.version) this.#retranslate(flow, packets > 0)
+    else return 1
+    return CHANGE
   }
 
   #retranslate(flow: CachedFlow, learn: boolean): void {
