@@ -12,7 +12,7 @@ export class RuleIds {
   readonly #memory: EswitchMemory
   readonly #free: number[] = []
   readonly #matches = new IdTable<Match>()
-  /** Of the rules that have a match. */
+  /** By id; -1 where the rule has gone. */
   readonly #indices: number[] = []
   readonly #dying = new Map<number, (final: FlowStats) => void>()
   /** Last statistics of rules that were lost with their worker. */
@@ -37,7 +37,7 @@ export class RuleIds {
 
   /** -1 when there is no such rule. */
   index(id: number): number {
-    return this.#matches.get(id) === undefined ? -1 : this.#indices[id]!
+    return this.#indices[id] ?? -1
   }
 
   /** Index for a new rule, its statistics zero; -1 when all are in use. */
@@ -62,6 +62,7 @@ export class RuleIds {
       return -1
     }
     this.#matches.delete(id)
+    this.#indices[id] = -1
     this.#dying.set(index, gone)
     return index
   }
@@ -92,6 +93,7 @@ export class RuleIds {
     for (const id of this.#matches.ids()) {
       this.#lost.set(id, this.#read(this.#indices[id]!))
       this.#matches.delete(id)
+      this.#indices[id] = -1
     }
     const finals = [...this.#dying].map(([index, listener]) => ({ listener, final: this.#read(index) }))
     this.#dying.clear()

@@ -4,15 +4,18 @@
 import { grown } from '../lib/words.ts'
 import { NAME_WORDS } from './ufid.ts'
 
-/** Of flows at first; powers of two. At most half of the places are taken. */
-const FLOWS = 1024
-
 export class FlowNames {
   /** By id. */
-  #names = new Int32Array(FLOWS * NAME_WORDS)
-  /** Id + 1; 0 where none is. A flow is at the place that its name says, or behind it where no place is free in between. */
-  #places = new Int32Array(FLOWS * 2)
+  #names: Int32Array
+  /** Id + 1; 0 where none is. A flow is at the place that its name says, or behind it where no place is free in between. At most half of them are taken. */
+  #places: Int32Array
   #count = 0
+
+  /** Room for so many flows; with more it grows, for which everything waits. */
+  constructor(flows: number) {
+    this.#names = new Int32Array(flows * NAME_WORDS)
+    this.#places = new Int32Array(2 ** Math.ceil(Math.log2(flows * 2 + 2)))
+  }
 
   /** -1 when no flow has this name. */
   find(name: Int32Array): number {

@@ -69,13 +69,14 @@ export class CachedFlows {
   readonly #encaps: EncapHolder
   readonly #namer: Pick<Namer, 'name'>
   readonly #flows = new IdTable<CachedFlow>()
-  readonly #names = new FlowNames()
+  readonly #names: FlowNames
   readonly #name = new Int32Array(NAME_WORDS)
   readonly #scratch = freshStats()
 
   /** `encaps`: where entries are that actions name. */
   constructor(dpif: Dpif, encaps: EncapHolder, namer: Pick<Namer, 'name'> = new Namer()) {
     this.#dpif = dpif
+    this.#names = new FlowNames(dpif.flowLimit)
     this.#encaps = encaps
     this.#namer = namer
   }

@@ -32,6 +32,8 @@ describe('cached flows', () => {
 
   it('finds by its name what is there, and nothing that has gone', () => {
     const dpif = new FakeDpif(new ManualClock())
+    // Made for fewer: the limit is raised later.
+    dpif.flowLimit = 10
     const flows = new CachedFlows(dpif, { hold: () => {}, release: () => {} })
     const names = Array.from({ length: 5000 }, (_, port) => ufidOf(onPort(port)))
     dpif.flowLimit = names.length
