@@ -40,6 +40,13 @@ export class IdLine {
     this.#size--
   }
 
+  /** From first to last, as they are now. */
+  list(): number[] {
+    const ids: number[] = []
+    for (let id = this.#first; id !== NONE; id = this.#next[id]!) ids.push(id)
+    return ids
+  }
+
   /** From first to last. Nothing may change until it has ended, or was left. */
   *values(): Generator<number> {
     for (let id = this.#first; id !== NONE; id = this.#next[id]!) yield id

@@ -62,13 +62,25 @@ export class Ledger {
     record.deleted = true
   }
 
-  /** Flows that wait under a key of retry-index.ts, oldest first. No verdict may change until the walk is over. */
-  *waiting(key: string): Generator<FlowRecord> {
-    for (const id of this.#retry.waiting(key)) yield this.#records.get(id)!
+  /** Flows that wait under a key of retry-index.ts now, oldest first. */
+  waiting(key: string): FlowRecord[] {
+    return this.#retry
+      .waiting(key)
+      .list()
+      .map((id) => this.#records.get(id)!)
+  }
+
+  /** The oldest of them that fits. */
+  firstWaiting(key: string, fits: (record: FlowRecord) => boolean): FlowRecord | undefined {
+    for (const id of this.#retry.waiting(key).values()) {
+      const record = this.#records.get(id)!
+      if (fits(record)) return record
+    }
+    return undefined
   }
 
   waitingCount(key: string): number {
-    return this.#retry.count(key)
+    return this.#retry.waiting(key).size
   }
 
   /** Its rules are in place. One that moves within an eswitch stays offloaded. */

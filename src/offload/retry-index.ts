@@ -22,6 +22,7 @@ export const retryKey = (event: RetryEvent, eswitch?: string): string =>
   OF_ESWITCH.has(event) ? `${event} ${eswitch ?? ''}` : event
 
 const NOTHING: readonly string[] = []
+const NOBODY = new IdLine()
 
 export class RetryIndex {
   /** Ids of flows. */
@@ -57,12 +58,8 @@ export class RetryIndex {
     record.waitsFor = NOTHING
   }
 
-  /** Ids of flows, oldest first. Nothing may change until the walk is over. */
-  waiting(key: string): Iterable<number> {
-    return this.#waiting.get(key)?.values() ?? []
-  }
-
-  count(key: string): number {
-    return this.#waiting.get(key)?.size ?? 0
+  /** Those who wait, by their ids, oldest first. */
+  waiting(key: string): IdLine {
+    return this.#waiting.get(key) ?? NOBODY
   }
 }

@@ -21,13 +21,11 @@ export class CachedFlow implements DpFlow {
   effects: readonly SideEffect[]
   /** Ofproto.version when it was last translated. */
   version: number
-  /** Clock milliseconds. */
-  readonly created: number
   /** Clock milliseconds at which it goes in any case; 0: by idleness only. */
   readonly expires: number
   /** Put before a packet came (Udpif.preinstall). */
   readonly preinstalled: boolean
-  /** Clock milliseconds of the last packet; `created` before there was one. */
+  /** Clock milliseconds of the last packet; of its put before there was one. */
   used: number
   /** Credited so far. */
   packets = 0
@@ -41,7 +39,6 @@ export class CachedFlow implements DpFlow {
     this.version = parts.version
     this.expires = parts.expires ?? 0
     this.preinstalled = parts.preinstalled ?? false
-    this.created = now
     this.used = now
   }
 

@@ -16,6 +16,7 @@ it('stands in line as in a Set, whoever leaves', () => {
         expect(line.size).toBe(set.size)
       }
       expect([...line.values()]).toEqual([...set])
+      expect(line.list()).toEqual([...set])
     }),
   )
 })
