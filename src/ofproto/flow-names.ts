@@ -1,5 +1,5 @@
 /**
- * Finds the id of a cached flow by its name (ufid.ts). An open hash table of ids in words, for a flow costs a Map far more than that: its entry, and the text of its name. Main thread.
+ * Finds the id of a cached flow by its name (ufid.ts). An open hash table of ids, in words: in a Map each flow would cost an entry and the text of its name. Main thread.
  */
 import { grown } from '../lib/words.ts'
 import { NAME_WORDS } from './ufid.ts'
@@ -34,6 +34,7 @@ export class FlowNames {
     this.#place(id)
   }
 
+  /** One that was added. */
   delete(id: number): void {
     const last = this.#places.length - 1
     let hole = this.#home(id)

@@ -11,7 +11,7 @@ import { encapsOf } from './encap-refs.ts'
 import { FlowNames } from './flow-names.ts'
 import { pushStats, type SideEffect } from './translate/effects.ts'
 import type { EncapHolder } from './tunnels.ts'
-import { NAME_WORDS, Namer, parseUfid, ufidOf } from './ufid.ts'
+import { NAME_WORDS, Namer, ufidOf } from './ufid.ts'
 
 /** Is the datapath's flow too, so that one object serves all layers: a change is put right after it was made. */
 export class CachedFlow implements DpFlow {
@@ -91,9 +91,8 @@ export class CachedFlows {
     return this.#at(this.#flows.from(id))
   }
 
-  get(ufid: string): CachedFlow | undefined {
-    const name = parseUfid(ufid)
-    return name && this.#at(this.#names.find(name))
+  get(id: number): CachedFlow | undefined {
+    return this.#flows.get(id)
   }
 
   has(flow: CachedFlow): boolean {
@@ -137,6 +136,7 @@ export class CachedFlows {
 
   /** Takes a flow out of the datapath. What it has counted meanwhile is credited when the datapath has done so. */
   remove(flow: CachedFlow): void {
+    if (!this.has(flow)) return
     this.#flows.delete(flow.id)
     this.#names.delete(flow.id)
     const { actions } = flow

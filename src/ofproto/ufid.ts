@@ -77,18 +77,11 @@ export class Namer {
 }
 
 const hex = (word: number): string => (word >>> 0).toString(16).padStart(8, '0')
+const halves = (word: number): string => `${hex(word >>> 16).slice(4)}-${hex(word & 0xffff).slice(4)}`
 
 /** 8-4-4-4-12 hexadecimal digits. */
 export const ufidOf = (match: Match): string => {
   const name = new Int32Array(NAME_WORDS)
   new Namer().name(match, name)
-  return Array.from(name, hex)
-    .join('')
-    .replace(/^(.{8})(.{4})(.{4})(.{4})/, '$1-$2-$3-$4-')
-}
-
-/** The words of a name; undefined for a text that is none. */
-export const parseUfid = (ufid: string): Int32Array | undefined => {
-  if (!/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(ufid)) return undefined
-  return Int32Array.from(ufid.replaceAll('-', '').match(/.{8}/g)!, (digits) => Number.parseInt(digits, 16) | 0)
+  return `${hex(name[0]!)}-${halves(name[1]!)}-${halves(name[2]!)}${hex(name[3]!)}`
 }

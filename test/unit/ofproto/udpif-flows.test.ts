@@ -3,7 +3,7 @@ import { createMatch, K_IN_PORT, K_NW_DST, K_NW_SRC, K_TP, type Match } from '..
 import type { OdpAction } from '../../../src/flow/odp.ts'
 import { ManualClock } from '../../../src/lib/clock.ts'
 import { CachedFlows, equalActions } from '../../../src/ofproto/udpif-flows.ts'
-import { Namer, parseUfid, ufidOf } from '../../../src/ofproto/ufid.ts'
+import { Namer, ufidOf } from '../../../src/ofproto/ufid.ts'
 import { FakeDpif } from '../../pipeline/ofproto/fake-dpif.ts'
 
 const onPort = (port: number): Match => {
@@ -30,21 +30,22 @@ describe('cached flows', () => {
     expect(dpif.flows().map(({ actions }) => actions)).toEqual([[{ type: 'output', port: 4 }]])
   })
 
-  it('finds by its name what is there, and nothing that has gone', () => {
+  it('knows what is there, and nothing that has gone', () => {
     const dpif = new FakeDpif(new ManualClock())
     // Made for fewer: the limit is raised later.
     dpif.flowLimit = 10
     const flows = new CachedFlows(dpif, { hold: () => {}, release: () => {} })
-    const names = Array.from({ length: 5000 }, (_, port) => ufidOf(onPort(port)))
-    dpif.flowLimit = names.length
-    for (const port of names.keys()) expect(flows.install(parts(port), 1)).toBe('new')
-    for (let port = 0; port < names.length; port += 2) flows.remove(flows.get(names[port]!)!)
-    expect(names.map((name) => flows.get(name)?.match.key[K_IN_PORT])).toEqual(
-      names.map((_, port) => (port % 2 === 0 ? undefined : port)),
-    )
+    const ports = Array.from({ length: 5000 }, (_, port) => port)
+    dpif.flowLimit = ports.length
+    for (const port of ports) expect(flows.install(parts(port), 1)).toBe('new')
+    for (const flow of [...flows.values()]) if (flow.match.key[K_IN_PORT]! % 2 === 0) flows.remove(flow)
     expect(flows.size).toBe(2500)
-    expect([...flows.values()].map(({ ufid }) => ufid)).toEqual(names.filter((_, port) => port % 2 === 1))
-    expect(flows.get('not a name')).toBeUndefined()
+    expect([...flows.values()].map(({ ufid }) => ufid)).toEqual(
+      ports.filter((port) => port % 2 === 1).map((port) => ufidOf(onPort(port))),
+    )
+    expect(ports.map((port) => flows.install(parts(port), 1))).toEqual(
+      ports.map((port) => (port % 2 === 0 ? 'new' : 'known')),
+    )
   })
 })
 
@@ -75,12 +76,21 @@ describe('names', () => {
 describe('words of names', () => {
   it('are the same whatever was named before', () => {
     const namer = new Namer()
-    const out = new Int32Array(4)
+    const named = new Int32Array(4)
+    const afresh = new Int32Array(4)
     for (const port of [1, 2, 1]) {
-      const match = onPort(port)
-      namer.name(match, out)
-      expect(parseUfid(ufidOf(match))).toEqual(out)
+      namer.name(onPort(port), named)
+      new Namer().name(onPort(port), afresh)
+      expect(named).toEqual(afresh)
     }
+  })
+
+  it('are what the text says', () => {
+    const name = new Int32Array(4)
+    new Namer().name(onPort(1), name)
+    const digits = Array.from(name, (word) => (word >>> 0).toString(16).padStart(8, '0')).join('')
+    expect(ufidOf(onPort(1))).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/)
+    expect(ufidOf(onPort(1)).replaceAll('-', '')).toBe(digits)
   })
 
   it('are spread evenly for addresses and ports that count up', () => {
