@@ -91,8 +91,11 @@ export class Placement {
       }
       record.carrier = undefined
     }
-    for (const record of [...lost, ...waiting])
-      this.#c.ledger.refuse(record, this.#workerGone(record, carrier, []), carrier)
+    const all = [...lost, ...waiting]
+    if (all.length === 0) return
+    // It tells of the worker, and so is one for all.
+    const refusal = this.#workerGone(all[0]!, carrier, [])
+    for (const record of all) this.#c.ledger.refuse(record, refusal, carrier)
   }
 
   /** Of the datapath and of every rule that carries or carried the flow. False when the datapath does not know it. */
