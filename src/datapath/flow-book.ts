@@ -1,4 +1,5 @@
 /** The main thread's books of the datapath's flows: their ids, their limit, and their statistics, which the worker writes. */
+import { IdTable } from '../lib/id-table.ts'
 import type { DpFlow, FlowStats } from './contract.ts'
 import { type DatapathShared, FLOW_STAT_WORDS, FS_BYTES, FS_PACKETS, FS_USED } from './shared.ts'
 
@@ -7,7 +8,7 @@ export class FlowBook {
   readonly #flags: Int32Array
   readonly #capacity: number
   #limit: number
-  readonly #flows = new Map<number, DpFlow>()
+  readonly #flows = new IdTable<DpFlow>()
   /** Ids that were given back, and the first one never used. */
   readonly #freeIds: number[] = []
   #nextId = 0
@@ -79,7 +80,7 @@ export class FlowBook {
 
   /** False when there is no such flow. */
   stats(id: number, out: FlowStats): boolean {
-    if (!this.#flows.has(id)) return false
+    if (this.#flows.get(id) === undefined) return false
     this.#read(id, out)
     return true
   }

@@ -345,9 +345,9 @@ export class EswitchClient implements Eswitch {
     if (life === undefined || this.#state !== 'running') return 'down'
     checkRule(rule)
     const program = this.#compiler.compile(rule.actions)
-    const known = this.#rules.get(rule.id)
-    if (known !== undefined && sameMatch(known.match, rule.match)) {
-      life.setActions(known.index, program)
+    const known = this.#rules.match(rule.id)
+    if (known !== undefined && sameMatch(known, rule.match)) {
+      life.setActions(this.#rules.index(rule.id), program)
       return 'ok'
     }
     if (known === undefined && this.#rules.count >= this.capacity) return 'full'
@@ -369,12 +369,9 @@ export class EswitchClient implements Eswitch {
   }
 
   ruleActive(id: number): boolean {
-    const known = this.#rules.get(id)
-    return (
-      known !== undefined &&
-      this.#life !== undefined &&
-      Atomics.load(this.#life.shared.ruleState, known.index) === RULE_ACTIVE
-    )
+    const index = this.#rules.index(id)
+    const state = this.#life?.shared.ruleState
+    return index >= 0 && state !== undefined && Atomics.load(state, index) === RULE_ACTIVE
   }
 
   ruleIds(): Iterable<number> {

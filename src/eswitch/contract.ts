@@ -23,7 +23,7 @@ import type { Profile } from './profile.ts'
 export type EswitchState = 'running' | 'restarting' | 'stopped'
 
 export interface EswitchRule {
-  /** Names the rule; chosen by the offload module. */
+  /** Names the rule; chosen by the offload module. A small number: books are arrays. May be used again after the rule's goodbye, or its loss. */
   readonly id: number
   /** in_port is a port of this eswitch, also of a rule for decapsulated frames. */
   readonly match: Match

@@ -4,13 +4,16 @@
  */
 import type { FlowStats } from '../datapath/contract.ts'
 import type { Match } from '../flow/key.ts'
+import { IdTable } from '../lib/id-table.ts'
 import type { EswitchRule } from './contract.ts'
 import { type EswitchMemory, RS_BYTES, RS_PACKETS, RS_USED, RULE_STAT_WORDS } from './shared.ts'
 
 export class RuleIds {
   readonly #memory: EswitchMemory
   readonly #free: number[] = []
-  readonly #rules = new Map<number, { match: Match; index: number }>()
+  readonly #matches = new IdTable<Match>()
+  /** By id; -1 where the rule has gone. */
+  readonly #indices: number[] = []
   readonly #dying = new Map<number, (final: FlowStats) => void>()
   /** Last statistics of rules that were lost with their worker. */
   readonly #lost = new Map<number, FlowStats>()
@@ -21,15 +24,20 @@ export class RuleIds {
   }
 
   get count(): number {
-    return this.#rules.size
+    return this.#matches.size
   }
 
   ids(): Iterable<number> {
-    return this.#rules.keys()
+    return this.#matches.ids()
   }
 
-  get(id: number): { match: Match; index: number } | undefined {
-    return this.#rules.get(id)
+  match(id: number): Match | undefined {
+    return this.#matches.get(id)
+  }
+
+  /** -1 when there is no such rule. */
+  index(id: number): number {
+    return this.#indices[id] ?? -1
   }
 
   /** Index for a new rule, its statistics zero; -1 when all are in use. */
@@ -38,23 +46,25 @@ export class RuleIds {
     if (index === undefined) return -1
     this.#memory.ruleStats.fill(0, index * RULE_STAT_WORDS, (index + 1) * RULE_STAT_WORDS)
     this.#memory.ruleFlags[index] = 0
-    this.#rules.set(rule.id, { match: rule.match, index })
+    this.#matches.set(rule.id, rule.match)
+    this.#indices[rule.id] = index
     this.#lost.delete(rule.id)
     return index
   }
 
   /** Starts a removal; returns the index to tell the worker, or -1 when there is no such rule: `gone` has been called then. */
   remove(id: number, gone: (final: FlowStats) => void): number {
-    const known = this.#rules.get(id)
-    if (known === undefined) {
+    const index = this.index(id)
+    if (index < 0) {
       const last = this.#lost.get(id) ?? { packets: 0, bytes: 0, used: 0, tcpFlags: 0 }
       this.#lost.delete(id)
       gone(last)
       return -1
     }
-    this.#rules.delete(id)
-    this.#dying.set(known.index, gone)
-    return known.index
+    this.#matches.delete(id)
+    this.#indices[id] = -1
+    this.#dying.set(index, gone)
+    return index
   }
 
   /** The worker has removed it. */
@@ -67,9 +77,9 @@ export class RuleIds {
   }
 
   stats(id: number, out: FlowStats): boolean {
-    const known = this.#rules.get(id)
-    if (known !== undefined) {
-      this.#fill(known.index, out)
+    const index = this.index(id)
+    if (index >= 0) {
+      this.#fill(index, out)
       return true
     }
     const lost = this.#lost.get(id)
@@ -80,9 +90,12 @@ export class RuleIds {
 
   /** The worker is gone, and all rules with it. Statistics can be asked for until the rule is put again or `forgetLost`. */
   lose(): void {
-    for (const [id, { index }] of this.#rules) this.#lost.set(id, this.#read(index))
+    for (const id of this.#matches.ids()) {
+      this.#lost.set(id, this.#read(this.#indices[id]!))
+      this.#matches.delete(id)
+      this.#indices[id] = -1
+    }
     const finals = [...this.#dying].map(([index, listener]) => ({ listener, final: this.#read(index) }))
-    this.#rules.clear()
     this.#dying.clear()
     this.#refill()
     for (const { listener, final } of finals) listener(final)

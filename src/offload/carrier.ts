@@ -2,7 +2,7 @@
 import type { Eswitch } from '../eswitch/contract.ts'
 import { HeldEntries } from './held-entries.ts'
 import type { FlowRecord } from './record.ts'
-import type { CheckName } from './verdict.ts'
+import type { CheckName, Refusal } from './verdict.ts'
 
 export class Carrier {
   readonly eswitch: Eswitch
@@ -20,6 +20,9 @@ export class Carrier {
   /** A job that compares rates is queued. */
   rebalancing = false
 
+  /** Of flows for which there is no room: one for all of them. */
+  readonly tableFull: Refusal
+
   insertions = 0
   replacements = 0
   evictions = 0
@@ -31,6 +34,12 @@ export class Carrier {
   constructor(eswitch: Eswitch) {
     this.eswitch = eswitch
     this.entries = new HeldEntries(eswitch)
+    this.tableFull = {
+      check: 'table-full',
+      what: String(eswitch.capacity),
+      detail: `all ${eswitch.capacity} rules of eswitch ${eswitch.name} are in use and none of those looked at is idle or colder`,
+      retryOn: ['table-space'],
+    }
   }
 
   /** Rules that fit. */

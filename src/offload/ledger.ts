@@ -1,6 +1,7 @@
 /** Who has which verdict since when, who waits for what, and how often it came to that. Main thread. */
 import type { DpFlow } from '../datapath/contract.ts'
 import type { Clock } from '../lib/clock.ts'
+import { IdTable } from '../lib/id-table.ts'
 import type { Carrier } from './carrier.ts'
 import { FlowRecord } from './record.ts'
 import { RetryIndex } from './retry-index.ts'
@@ -18,8 +19,10 @@ const UNDECIDED = refused({ check: 'policy', what: 'new', detail: 'not yet decid
 
 export class Ledger {
   readonly #clock: Clock
-  readonly #records = new Map<number, FlowRecord>()
+  readonly #records = new IdTable<FlowRecord>()
   readonly #retry = new RetryIndex()
+  #lastRefusal: Refusal | undefined
+  #last = UNDECIDED
   /** Flows by verdict now: a check's name, or 'offloaded'. */
   readonly now = new Map<CheckName | 'offloaded', number>()
   /** Decisions against flows for which no eswitch was asked, since the start. */
@@ -59,13 +62,25 @@ export class Ledger {
     record.deleted = true
   }
 
-  /** Flows that wait under a key of retry-index.ts, oldest first. */
-  waiting(key: string): Iterable<FlowRecord> {
-    return this.#retry.waiting(key)
+  /** Flows that wait under a key of retry-index.ts now, oldest first. */
+  waiting(key: string): FlowRecord[] {
+    return this.#retry
+      .waiting(key)
+      .list()
+      .map((id) => this.#records.get(id)!)
+  }
+
+  /** The oldest of them that fits. */
+  firstWaiting(key: string, fits: (record: FlowRecord) => boolean): FlowRecord | undefined {
+    for (const id of this.#retry.waiting(key).values()) {
+      const record = this.#records.get(id)!
+      if (fits(record)) return record
+    }
+    return undefined
   }
 
   waitingCount(key: string): number {
-    return this.#retry.count(key)
+    return this.#retry.waiting(key).size
   }
 
   /** Its rules are in place. One that moves within an eswitch stays offloaded. */
@@ -95,7 +110,17 @@ export class Ledger {
       old.what === refusal.what &&
       old.eswitch === eswitch &&
       old.detail === refusal.detail
-    if (!same) this.#set(record, refused(refusal, eswitch, this.#clock.now()))
+    if (!same) this.#set(record, this.#refused(refusal, eswitch, this.#clock.now()))
+  }
+
+  /** Flows that are refused for one reason at one time have one verdict. */
+  #refused(refusal: Refusal, eswitch: string | undefined, since: number): Refused {
+    const last = this.#last
+    if (refusal !== this.#lastRefusal || last.eswitch !== eswitch || last.since !== since) {
+      this.#lastRefusal = refusal
+      this.#last = refused(refusal, eswitch, since)
+    }
+    return this.#last
   }
 
   #set(record: FlowRecord, verdict: Verdict): void {

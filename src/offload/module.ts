@@ -23,7 +23,7 @@ import { MatchJudge } from './checks/match.ts'
 import { DpifDecorator } from './decorator.ts'
 import type { OffloadEvent } from './events.ts'
 import { Ledger, refused } from './ledger.ts'
-import { Placement, tableFull } from './placement.ts'
+import { Placement } from './placement.ts'
 import { isPop, pushedEntries } from './pushes.ts'
 import { DEFAULT_REBALANCE, type RebalanceOptions, rebalance } from './rebalance.ts'
 import type { FlowRecord } from './record.ts'
@@ -202,7 +202,7 @@ export class OffloadModule extends DpifDecorator {
 
   /** The interface behind a datapath port has another MTU. */
   mtuChanged(no: number): void {
-    this.#tunnels.mtuChanged(no, [...this.#ledger.waiting(retryKey('mtu-change'))])
+    this.#tunnels.mtuChanged(no, this.#ledger.waiting(retryKey('mtu-change')))
   }
 
   /** Flows that enter by its ports are offered to it from now on, those that are there already in slices. */
@@ -310,7 +310,7 @@ export class OffloadModule extends DpifDecorator {
     if ('refusal' in result) return refused(result.refusal, result.asked?.name, since)
     const { name } = result.eswitch
     const carrier = this.#carriers.get(name)!
-    if (carrier.room < result.entrances.length) return refused(tableFull(carrier), name, since)
+    if (carrier.room < result.entrances.length) return refused(carrier.tableFull, name, since)
     return { state: 'offloaded', eswitch: name, rule: -1, since }
   }
 
@@ -325,7 +325,7 @@ export class OffloadModule extends DpifDecorator {
   }
 
   #raiseKey(key: string): void {
-    const waiting = [...this.#ledger.waiting(key)]
+    const waiting = this.#ledger.waiting(key)
     if (waiting.length > 0) this.#slices.add(this.#again(waiting, key))
   }
 
@@ -345,7 +345,7 @@ export class OffloadModule extends DpifDecorator {
   *#fillJob(carrier: Carrier, key: string): Job {
     while (carrier.hasRoom) {
       const fits = (record: FlowRecord): boolean => record.places <= carrier.room
-      const record = first(carrier.successors, fits) ?? first(this.#ledger.waiting(key), fits)
+      const record = first(carrier.successors, fits) ?? this.#ledger.firstWaiting(key, fits)
       if (!record) break
       carrier.successors.delete(record)
       if (!record.deleted && record.waitsFor.includes(key)) {
@@ -371,7 +371,7 @@ export class OffloadModule extends DpifDecorator {
       else if (!carrier.rebalancing && this.#ledger.waitingCount(key) > 0) {
         carrier.rebalancing = true
         this.#slices.add(
-          rebalance(carrier, [...this.#ledger.waiting(key)], this.#rebalance, {
+          rebalance(carrier, this.#ledger.waiting(key), this.#rebalance, {
             sample: (record) => this.#placement.sample(record),
             waits: (record) => !record.deleted && record.waitsFor.includes(key),
             swap: (cold, hot) => this.#placement.swap(cold, hot),

@@ -1,7 +1,7 @@
 /**
  * Decides about one flow and makes its verdict and its rules agree: offers, replaces, evicts, takes away, and keeps the rules' accounts. Main thread.
  *
- * Rules have ids of their own, none used twice: so a rule that is still on its way out never stands in the way of the flow's next one. A flow of decapsulated
+ * Rules have ids of their own, not used again before the rule is gone: so one that is still on its way out never stands in the way of the flow's next one. A flow of decapsulated
  * packets has a rule for each uplink by which they may enter, all in one eswitch, all or none.
  */
 import type { Dpif, FlowStats } from '../datapath/contract.ts'
@@ -14,7 +14,7 @@ import { worker } from './checks/worker.ts'
 import { HeldEntries } from './held-entries.ts'
 import type { Ledger } from './ledger.ts'
 import { findVictim, type RebalanceOptions } from './rebalance.ts'
-import { type FlowRecord, PlacedRule } from './record.ts'
+import { type FlowRecord, NO_RULES, PlacedRule } from './record.ts'
 import { createStats } from './rule-account.ts'
 import type { Refusal } from './verdict.ts'
 
@@ -29,14 +29,14 @@ export interface PlacementContext {
   ruleGone(carrier: Carrier): void
 }
 
-const NO_RULES: readonly PlacedRule[] = []
-
 type Answer = ReturnType<Eswitch['rulePut']>
 
 export class Placement {
   readonly #c: PlacementContext
   readonly #scratch = createStats()
-  #nextRule = 0
+  /** Ids that were given back, and the first one never used. */
+  readonly #freeIds: number[] = []
+  #nextId = 0
 
   constructor(context: PlacementContext) {
     this.#c = context
@@ -57,9 +57,10 @@ export class Placement {
 
   /** Asks the eswitch to drop the flow's rules, if it has any. The caller gives the flow its new verdict. */
   retire(record: FlowRecord): void {
-    const { carrier } = record
+    const { carrier, rules } = record
     if (!carrier) return
-    for (const rule of record.rules.splice(0)) this.#retireRule(record, carrier, rule)
+    record.rules = NO_RULES
+    for (const rule of rules) this.#retireRule(record, carrier, rule)
     record.carrier = undefined
     carrier.carried.delete(record)
   }
@@ -80,15 +81,21 @@ export class Placement {
     carrier.carried.clear()
     carrier.successors.clear()
     for (const record of lost) {
-      for (const rule of record.rules.splice(0)) {
+      const { rules } = record
+      record.rules = NO_RULES
+      for (const rule of rules) {
         this.#readRule(carrier, rule)
         record.settle(rule)
+        this.#freeIds.push(rule.id)
         carrier.losses++
       }
       record.carrier = undefined
     }
-    for (const record of [...lost, ...waiting])
-      this.#c.ledger.refuse(record, this.#workerGone(record, carrier, []), carrier)
+    const all = [...lost, ...waiting]
+    if (all.length === 0) return
+    // It tells of the worker, and so is one for all.
+    const refusal = this.#workerGone(all[0]!, carrier, [])
+    for (const record of all) this.#c.ledger.refuse(record, refusal, carrier)
   }
 
   /** Of the datapath and of every rule that carries or carried the flow. False when the datapath does not know it. */
@@ -132,7 +139,7 @@ export class Placement {
       return
     }
     this.retire(record)
-    const refusal = answer === 'full' ? tableFull(carrier) : this.#workerGone(record, carrier, entrances)
+    const refusal = answer === 'full' ? carrier.tableFull : this.#workerGone(record, carrier, entrances)
     this.#c.ledger.refuse(record, refusal, carrier)
   }
 
@@ -158,10 +165,11 @@ export class Placement {
     const first = !record.carrier
     for (const { port } of entrances) {
       if (!this.#hold(record, carrier.entries)) return 'down'
-      const rule = new PlacedRule(this.#nextRule++, port, carrier.entries, record.entries)
+      const rule = new PlacedRule(this.#freeIds.pop() ?? this.#nextId++, port, carrier.entries, record.entries)
       const answer = this.#rulePut(record, carrier, rule)
       if (answer !== 'ok') {
         rule.held.release(rule.entries)
+        this.#freeIds.push(rule.id)
         return answer
       }
       // No room to grow: most flows have one.
@@ -188,9 +196,8 @@ export class Placement {
 
   #drop(record: FlowRecord, carrier: Carrier, rules: readonly PlacedRule[]): void {
     for (const rule of rules) {
-      const at = record.rules.indexOf(rule)
-      if (at < 0) continue
-      record.rules.splice(at, 1)
+      if (!record.rules.includes(rule)) continue
+      record.rules = record.rules.filter((other) => other !== rule)
       this.#retireRule(record, carrier, rule)
     }
   }
@@ -201,6 +208,7 @@ export class Placement {
     carrier.eswitch.ruleDel(rule.id, (final) => {
       rule.account.read(final)
       record.settle(rule)
+      this.#freeIds.push(rule.id)
       rule.held.release(rule.entries)
       this.#c.ruleGone(carrier)
       record.onSettled?.()
@@ -245,13 +253,6 @@ export class Placement {
     return refusal ?? { check: 'worker-gone', what: 'down', detail, retryOn: ['eswitch-up'] }
   }
 }
-
-export const tableFull = ({ eswitch }: Carrier): Refusal => ({
-  check: 'table-full',
-  what: String(eswitch.capacity),
-  detail: `all ${eswitch.capacity} rules of eswitch ${eswitch.name} are in use and none of those looked at is idle or colder`,
-  retryOn: ['table-space'],
-})
 
 const evicted = ({ eswitch }: Carrier, by: FlowRecord): Refusal => ({
   check: 'table-full',

@@ -26,13 +26,15 @@ export class PlacedRule {
   }
 }
 
-const NO_RULES: readonly PlacedRule[] = []
+export const NO_RULES: readonly PlacedRule[] = []
+
+const NOTHING: readonly never[] = []
 
 export class FlowRecord implements CheckSubject {
   verdict: Verdict
   /** The eswitch that has the rules now. One for each port by which frames enter it; none without a carrier. */
   carrier: Carrier | undefined
-  rules: PlacedRule[] = []
+  rules: readonly PlacedRule[] = NO_RULES
   /** Rules that are asked to go and have not said goodbye. */
   leaving: readonly PlacedRule[] = NO_RULES
   /** Sum of the rules that are no more; made with the first. */
@@ -41,7 +43,7 @@ export class FlowRecord implements CheckSubject {
   /** Called after each goodbye of a rule. */
   onSettled: (() => void) | undefined
   /** Index keys under which the record waits (retry-index.ts). */
-  readonly waitsFor: string[] = []
+  waitsFor: readonly string[] = NOTHING
   /** Rules that it needs at once, as of the last decision that found an eswitch. */
   places = 1
   /** Packets per second over all tiers, at the last sample, and what it was computed from. -1: not yet known. */
@@ -51,7 +53,7 @@ export class FlowRecord implements CheckSubject {
   /** Clock milliseconds: last packet as of the last sample, or later, when it got its rule. */
   active = 0
   /** Encap entries that the actions name. */
-  entries: readonly number[] = []
+  entries: readonly number[] = NOTHING
   /** The flow takes outer headers off. */
   pops = false
   #flow: DpFlow

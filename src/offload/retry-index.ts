@@ -1,4 +1,5 @@
 /** Who waits for what: event -> flows, so that an event costs only the flows that it concerns. */
+import { IdLine } from '../lib/id-line.ts'
 import type { FlowRecord } from './record.ts'
 import type { Refused, RetryEvent } from './verdict.ts'
 
@@ -20,38 +21,45 @@ const KNOWN_OTHERWISE: ReadonlySet<RetryEvent> = new Set([
 export const retryKey = (event: RetryEvent, eswitch?: string): string =>
   OF_ESWITCH.has(event) ? `${event} ${eswitch ?? ''}` : event
 
-export class RetryIndex {
-  readonly #waiting = new Map<string, Set<FlowRecord>>()
+const NOTHING: readonly string[] = []
+const NOBODY = new IdLine()
 
-  add(record: FlowRecord, refused: Refused): void {
-    for (const event of refused.retryOn) {
-      if (KNOWN_OTHERWISE.has(event)) continue
-      const key = retryKey(event, refused.eswitch)
-      let set = this.#waiting.get(key)
-      if (!set) {
-        set = new Set()
-        this.#waiting.set(key, set)
+export class RetryIndex {
+  /** Ids of flows. */
+  readonly #waiting = new Map<string, IdLine>()
+  /** What flows of the last refusals waited for: mostly the next one does too. */
+  #events: readonly RetryEvent[] = []
+  #eswitch: string | undefined
+  #keys = NOTHING
+
+  add(record: FlowRecord, { retryOn, eswitch }: Refused): void {
+    if (retryOn !== this.#events || eswitch !== this.#eswitch) {
+      this.#events = retryOn
+      this.#eswitch = eswitch
+      this.#keys = retryOn.filter((event) => !KNOWN_OTHERWISE.has(event)).map((event) => retryKey(event, eswitch))
+    }
+    record.waitsFor = this.#keys
+    for (const key of this.#keys) {
+      let line = this.#waiting.get(key)
+      if (!line) {
+        line = new IdLine()
+        this.#waiting.set(key, line)
       }
-      set.add(record)
-      record.waitsFor.push(key)
+      line.add(record.id)
     }
   }
 
   remove(record: FlowRecord): void {
     for (const key of record.waitsFor) {
-      const set = this.#waiting.get(key)
-      set?.delete(record)
-      if (set?.size === 0) this.#waiting.delete(key)
+      const line = this.#waiting.get(key)!
+      line.delete(record.id)
+      if (line.size === 0) this.#waiting.delete(key)
     }
-    record.waitsFor.length = 0
+    record.waitsFor = NOTHING
   }
 
-  /** Oldest first. */
-  waiting(key: string): Iterable<FlowRecord> {
-    return this.#waiting.get(key) ?? []
-  }
-
-  count(key: string): number {
-    return this.#waiting.get(key)?.size ?? 0
+  /** Those who wait, by their ids, oldest first. */
+  waiting(key: string): IdLine {
+    return this.#waiting.get(key) ?? NOBODY
   }
 }

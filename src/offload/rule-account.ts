@@ -12,10 +12,14 @@ export const addStats = (sum: FlowStats, part: FlowStats): void => {
 }
 
 /** What one rule in one eswitch has carried, from readings that may be late, missing at the end, or begin again when the rule is replaced. */
-export class RuleAccount {
+export class RuleAccount implements FlowStats {
   /** Readings before the last restart; made with the first. */
   #before: FlowStats | undefined
-  readonly #last = createStats()
+  /** The last readings. */
+  packets = 0
+  bytes = 0
+  used = 0
+  tcpFlags = 0
   #mayRestart = false
 
   /** The rule is about to be replaced: the next smaller reading counts from zero. */
@@ -24,23 +28,20 @@ export class RuleAccount {
   }
 
   read(stats: FlowStats): void {
-    const last = this.#last
-    if (stats.packets < last.packets || stats.bytes < last.bytes) {
+    if (stats.packets < this.packets || stats.bytes < this.bytes) {
       if (!this.#mayRestart) return
       this.#mayRestart = false
       this.#before ??= createStats()
-      addStats(this.#before, last)
-      last.packets = 0
-      last.bytes = 0
+      addStats(this.#before, this)
     }
-    last.packets = stats.packets
-    last.bytes = stats.bytes
-    last.used = Math.max(last.used, stats.used)
-    last.tcpFlags |= stats.tcpFlags
+    this.packets = stats.packets
+    this.bytes = stats.bytes
+    this.used = Math.max(this.used, stats.used)
+    this.tcpFlags |= stats.tcpFlags
   }
 
   addTo(sum: FlowStats): void {
     if (this.#before) addStats(sum, this.#before)
-    addStats(sum, this.#last)
+    addStats(sum, this)
   }
 }

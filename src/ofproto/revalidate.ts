@@ -11,9 +11,10 @@ import { decide } from './decide.ts'
 import type { Ofproto } from './ofproto.ts'
 import type { CachedFlow, CachedFlows } from './udpif-flows.ts'
 
-/** Milliseconds of main-thread time that a slice may take, and flows between looks at the clock. */
+/** Milliseconds of main-thread time that a slice may take, and work between looks at the clock: a flow of which only the counters are looked at is 1, any other CHANGE. */
 export const SLICE_MS = 2
-const FLOWS_PER_LOOK = 4
+const WORK_PER_LOOK = 64
+const CHANGE = 16
 /** Milliseconds between passes when nothing changes. */
 export const PASS_INTERVAL = 500
 /** Milliseconds between the end of a pass and the next, at least: addresses that are learned one by one must not fill the thread. */
@@ -57,7 +58,8 @@ export class Revalidator {
   readonly #flows: CachedFlows
   readonly #scheduler: Scheduler
   readonly #onError: (error: unknown) => void
-  #iterator: Iterator<CachedFlow> | null = null
+  /** While a pass is under way: the id from which it goes on. -1: none is. */
+  #at = -1
   #version = -1
   #tunnelsAsOf = -1
   #startedAt = 0
@@ -92,7 +94,7 @@ export class Revalidator {
 
   stop(): void {
     this.#running = false
-    this.#iterator = null
+    this.#at = -1
     this.#cancel?.()
     this.#cancel = null
     this.#settle()
@@ -102,7 +104,7 @@ export class Revalidator {
   request(): void {
     if (!this.#running || this.#wanted) return
     this.#wanted = true
-    if (this.#iterator === null) {
+    if (this.#at < 0) {
       const pause = Math.max(MIN_PAUSE, this.counters.dumpDuration)
       this.#plan(Math.max(0, this.#endedAt + pause - this.#scheduler.elapsed()))
     }
@@ -133,7 +135,7 @@ export class Revalidator {
     this.#version = this.#ofproto.version
     this.#startedAt = this.#scheduler.elapsed()
     this.#revalidateTunnels()
-    this.#iterator = this.#flows.values()
+    this.#at = 0
     this.#slice()
   }
 
@@ -149,19 +151,23 @@ export class Revalidator {
   }
 
   #slice(): void {
-    const iterator = this.#iterator
-    if (iterator === null) return
+    if (this.#at < 0) return
     const start = this.#scheduler.elapsed()
     this.counters.slices++
-    for (let n = 1; ; n++) {
-      const next = iterator.next()
-      if (next.done) {
+    let now = this.#clock.now()
+    for (let work = 0; ; ) {
+      const flow = this.#flows.from(this.#at)
+      if (flow === undefined) {
         this.#measure(start)
         this.#end()
         return
       }
-      this.#guard(next.value)
-      if (n % FLOWS_PER_LOOK === 0 && this.#scheduler.elapsed() - start >= SLICE_MS) break
+      this.#at = flow.id + 1
+      work += this.#guard(flow, now)
+      if (work < WORK_PER_LOOK) continue
+      if (this.#scheduler.elapsed() - start >= SLICE_MS) break
+      now = this.#clock.now()
+      work = 0
     }
     this.#measure(start)
     this.#scheduler.soon(() => this.#slice())
@@ -172,7 +178,7 @@ export class Revalidator {
   }
 
   #end(): void {
-    this.#iterator = null
+    this.#at = -1
     // Only now: what their packets did to timeouts has been credited.
     for (const bridge of this.#ofproto.bridges()) {
       bridge.macs.expire()
@@ -196,24 +202,26 @@ export class Revalidator {
     for (const resolve of this.#waiting.splice(0)) resolve()
   }
 
-  /** A flow that cannot be looked after is better gone: its packets come up again. The pass goes on. */
-  #guard(flow: CachedFlow): void {
+  /** A flow that cannot be looked after is better gone: its packets come up again. The pass goes on. Returns how much work it was. */
+  #guard(flow: CachedFlow, now: number): number {
     try {
-      this.#visit(flow)
+      return this.#visit(flow, now)
     } catch (error) {
       this.#onError(error)
       if (this.#flows.has(flow)) this.#delete(flow)
+      return CHANGE
     }
   }
 
-  #visit(flow: CachedFlow): void {
-    const now = this.#clock.now()
+  #visit(flow: CachedFlow, now: number): number {
     const packets = this.#flows.collect(flow)
     const pressed = this.#flows.size > this.#dpif.flowLimit && !flow.preinstalled
     if (flow.used + (pressed ? PRESSED_IDLE : this.maxIdle) <= now || (flow.expires !== 0 && flow.expires <= now)) {
       this.counters.idle++
       this.#flows.remove(flow)
     } else if (flow.version !== this.#ofproto.version) this.#retranslate(flow, packets > 0)
+    else return 1
+    return CHANGE
   }
 
   #retranslate(flow: CachedFlow, learn: boolean): void {

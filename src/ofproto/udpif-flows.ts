@@ -6,28 +6,46 @@ import type { DpFlow, Dpif, FlowStats } from '../datapath/contract.ts'
 import type { Match } from '../flow/key.ts'
 import { equalMatch } from '../flow/match.ts'
 import type { OdpAction } from '../flow/odp.ts'
+import { IdTable } from '../lib/id-table.ts'
 import { encapsOf } from './encap-refs.ts'
+import { FlowNames } from './flow-names.ts'
 import { pushStats, type SideEffect } from './translate/effects.ts'
 import type { EncapHolder } from './tunnels.ts'
-import { ufidOf } from './ufid.ts'
+import { NAME_WORDS, Namer, ufidOf } from './ufid.ts'
 
 /** Is the datapath's flow too, so that one object serves all layers: a change is put right after it was made. */
-export interface CachedFlow extends DpFlow {
+export class CachedFlow implements DpFlow {
+  readonly id: number
+  readonly match: Match
   actions: readonly OdpAction[]
   effects: readonly SideEffect[]
   /** Ofproto.version when it was last translated. */
   version: number
-  /** Clock milliseconds. */
-  readonly created: number
   /** Clock milliseconds at which it goes in any case; 0: by idleness only. */
   readonly expires: number
   /** Put before a packet came (Udpif.preinstall). */
   readonly preinstalled: boolean
-  /** Clock milliseconds of the last packet; `created` before there was one. */
+  /** Clock milliseconds of the last packet; of its put before there was one. */
   used: number
   /** Credited so far. */
-  packets: number
-  bytes: number
+  packets = 0
+  bytes = 0
+
+  constructor(id: number, parts: FlowParts, now: number) {
+    this.id = id
+    this.match = parts.match
+    this.actions = parts.actions
+    this.effects = parts.effects
+    this.version = parts.version
+    this.expires = parts.expires ?? 0
+    this.preinstalled = parts.preinstalled ?? false
+    this.used = now
+  }
+
+  /** Made anew each time: few are asked for. */
+  get ufid(): string {
+    return ufidOf(this.match)
+  }
 }
 
 export interface FlowParts {
@@ -46,31 +64,39 @@ const freshStats = (): FlowStats => ({ packets: 0, bytes: 0, used: 0, tcpFlags: 
 export class CachedFlows {
   readonly #dpif: Dpif
   readonly #encaps: EncapHolder
-  readonly #nameOf: (match: Match) => string
-  readonly #byUfid = new Map<string, CachedFlow>()
+  readonly #namer: Pick<Namer, 'name'>
+  readonly #flows = new IdTable<CachedFlow>()
+  readonly #names: FlowNames
+  readonly #name = new Int32Array(NAME_WORDS)
   readonly #scratch = freshStats()
 
   /** `encaps`: where entries are that actions name. */
-  constructor(dpif: Dpif, encaps: EncapHolder, nameOf: (match: Match) => string = ufidOf) {
+  constructor(dpif: Dpif, encaps: EncapHolder, namer: Pick<Namer, 'name'> = new Namer()) {
     this.#dpif = dpif
+    this.#names = new FlowNames(dpif.flowLimit)
     this.#encaps = encaps
-    this.#nameOf = nameOf
+    this.#namer = namer
   }
 
   get size(): number {
-    return this.#byUfid.size
+    return this.#flows.size
   }
 
-  values(): IterableIterator<CachedFlow> {
-    return this.#byUfid.values()
+  values(): Iterable<CachedFlow> {
+    return this.#flows.values()
   }
 
-  get(ufid: string): CachedFlow | undefined {
-    return this.#byUfid.get(ufid)
+  /** The flow with the lowest id from `id` on: a walk may stop, and go on while flows come and go. */
+  from(id: number): CachedFlow | undefined {
+    return this.#at(this.#flows.from(id))
+  }
+
+  get(id: number): CachedFlow | undefined {
+    return this.#flows.get(id)
   }
 
   has(flow: CachedFlow): boolean {
-    return this.#byUfid.get(flow.ufid) === flow
+    return this.#flows.get(flow.id) === flow
   }
 
   /**
@@ -78,31 +104,19 @@ export class CachedFlows {
    * somebody may have brought about; it keeps it.
    */
   install(parts: FlowParts, now: number): InstallOutcome {
-    const ufid = this.#nameOf(parts.match)
-    const known = this.#byUfid.get(ufid)
+    const { match, actions, effects, version } = parts
+    this.#namer.name(match, this.#name)
+    const known = this.#at(this.#names.find(this.#name))
     if (known !== undefined) {
-      if (!equalMatch(known.match, parts.match)) return 'collision'
-      this.update(known, parts.actions, parts.effects, parts.version)
+      if (!equalMatch(known.match, match)) return 'collision'
+      this.update(known, actions, effects, version)
       return 'known'
     }
     const id = this.#dpif.flowNew()
     if (id < 0) return 'full'
-    const { match, actions, effects, version, expires = 0, preinstalled = false } = parts
-    const flow: CachedFlow = {
-      id,
-      ufid,
-      match,
-      actions,
-      effects,
-      version,
-      expires,
-      preinstalled,
-      created: now,
-      used: now,
-      packets: 0,
-      bytes: 0,
-    }
-    this.#byUfid.set(ufid, flow)
+    const flow = new CachedFlow(id, parts, now)
+    this.#flows.set(id, flow)
+    this.#names.add(id, this.#name)
     this.#hold(actions)
     this.#dpif.flowPut(flow)
     return 'new'
@@ -122,7 +136,9 @@ export class CachedFlows {
 
   /** Takes a flow out of the datapath. What it has counted meanwhile is credited when the datapath has done so. */
   remove(flow: CachedFlow): void {
-    this.#byUfid.delete(flow.ufid)
+    if (!this.has(flow)) return
+    this.#flows.delete(flow.id)
+    this.#names.delete(flow.id)
     const { actions } = flow
     this.#dpif.flowDel(flow.id, (final) => {
       this.#credit(flow, final)
@@ -134,6 +150,10 @@ export class CachedFlows {
   collect(flow: CachedFlow): number {
     if (!this.#dpif.flowStats(flow.id, this.#scratch)) return 0
     return this.#credit(flow, this.#scratch)
+  }
+
+  #at(id: number): CachedFlow | undefined {
+    return id < 0 ? undefined : this.#flows.get(id)
   }
 
   #hold(actions: readonly OdpAction[]): void {

@@ -72,8 +72,8 @@ export class Udpif {
     return this.revalidator.settled()
   }
 
-  flow(ufid: string): CachedFlow | undefined {
-    return this.#flows.get(ufid)
+  flow(id: number): CachedFlow | undefined {
+    return this.#flows.get(id)
   }
 
   flows(): Iterable<CachedFlow> {

@@ -20,6 +20,7 @@ import {
   VNET_F_NEEDS_CSUM,
 } from '../packet/slot.ts'
 import { type Decision, decide } from './decide.ts'
+import { KeyBlock } from './key-block.ts'
 import type { Ofproto } from './ofproto.ts'
 import { pushStats } from './translate/effects.ts'
 import type { CachedFlows, InstallOutcome } from './udpif-flows.ts'
@@ -53,9 +54,8 @@ export interface UpcallCounters {
 const TAKEN: readonly OdpAction[] = [{ type: 'drop', reason: 'taken' }]
 const INTERNAL_ERROR: readonly OdpAction[] = [{ type: 'drop', reason: 'internal-error' }]
 
-/** A datapath match of what a translation looked at. The mask is taken over. */
-export const matchOf = (key: Int32Array, mask: Int32Array): Match => {
-  const masked = createKey()
+/** A datapath match of what a translation looked at. The mask is taken over, and so is `masked`, where the match's key is to be. */
+export const matchOf = (key: Int32Array, mask: Int32Array, masked = createKey()): Match => {
   for (let i = 0; i < K_DP_WORDS; i++) masked[i] = key[i]! & mask[i]!
   return { key: masked, mask }
 }
@@ -86,6 +86,7 @@ export class Upcalls {
   readonly #clock: Clock
   readonly #flows: CachedFlows
   readonly #key = createKey()
+  readonly #keys = new KeyBlock()
   readonly #onError: (error: unknown) => void
 
   constructor(ofproto: Ofproto, dpif: Dpif, clock: Clock, flows: CachedFlows, onError: (error: unknown) => void) {
@@ -145,7 +146,7 @@ export class Upcalls {
     // Only packets can be handed over, one by one.
     if (decision.handed.length > 0) return decision
     const { actions, effects } = decision
-    const match = matchOf(key, decision.mask)
+    const match = matchOf(key, decision.mask, this.#keys.take())
     this.#count(this.#flows.install({ match, actions, effects, version, preinstalled: !learn }, now), learn)
     return decision
   }

@@ -34,7 +34,7 @@ export const flowReply = (view: SwitchView, flow: DpFlow, verdict: Verdict, opti
     offloaded: verdict.state === 'offloaded',
     why: explain(verdict, { now }),
   }
-  if (view.udpif.flow(flow.ufid)?.preinstalled) reply.preinstalled = true
+  if (view.udpif.flow(flow.id)?.preinstalled) reply.preinstalled = true
   if (verdict.eswitch !== undefined) reply.eswitch = verdict.eswitch
   if (verdict.state === 'refused') reply.reason = verdict.check
   return reply
@@ -54,7 +54,7 @@ export const flowLine = (view: SwitchView, flow: DpFlow, verdict: Verdict, optio
       tcpFlags: stats.tcpFlags,
       ...(layers && verdict.state === 'offloaded' ? { offloaded: 'yes' } : {}),
       ...(layers ? { dp: verdict.state === 'offloaded' ? verdict.eswitch : 'tapswitch' } : {}),
-      preinstalled: layers && view.udpif.flow(flow.ufid)?.preinstalled === true,
+      preinstalled: layers && view.udpif.flow(flow.id)?.preinstalled === true,
       actions: flow.actions,
     },
     { verbose, ...portNames(view, options.names) },

@@ -169,7 +169,7 @@ describe('preinstall', () => {
     expect(dpif.flows().map(({ actions }) => actions)).toEqual([[{ type: 'tnl_pop', port: VX }]])
     const [flow] = [...udpif.flows()]
     expect(flow).toMatchObject({ preinstalled: true, packets: 0 })
-    expect(udpif.flow(flow!.ufid)).toBe(flow)
+    expect(udpif.flow(flow!.id)).toBe(flow)
     expect([...phy.macs.entries()].length).toBe(1)
     dpif.setFlowLimit(0)
     pass(9000)

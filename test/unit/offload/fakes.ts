@@ -130,8 +130,6 @@ export class FakeEswitch implements Eswitch {
   /** A replaced rule counts from zero. */
   restartOnReplace = false
   readonly #leaving = new Map<number, EswitchRule>()
-  /** Ids rise: none is used twice. */
-  #lastId = -1
   /** Last statistics of rules that died with the worker, until the next one runs. */
   readonly #lost = new Map<number, FlowStats>()
   readonly #listeners: ((state: EswitchState) => void)[] = []
@@ -176,8 +174,7 @@ export class FakeEswitch implements Eswitch {
     if (this.state !== 'running') return 'down'
     const old = this.rules.get(rule.id)
     if (!old && this.ruleCount >= this.capacity) return 'full'
-    if (!old && rule.id <= this.#lastId) throw new Error(`rule ${rule.id} is put again after it went`)
-    this.#lastId = Math.max(this.#lastId, rule.id)
+    if (this.#leaving.has(rule.id)) throw new Error(`rule ${rule.id} is put again before its goodbye`)
     for (const entry of pushedEntries(rule.actions))
       if (!this.encaps.has(entry)) throw new Error(`rule ${rule.id} names entry ${entry}, which is not there`)
     this.log.push(`${this.name} put ${rule.id}`)

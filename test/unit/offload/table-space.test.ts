@@ -22,6 +22,22 @@ describe('a full table', () => {
     })
   })
 
+  test('numbers its rules again from those that have gone, and not before', () => {
+    const { add, module, nic0, ids } = createFull()
+    nic0.late = []
+    const rule = (id: number): number => {
+      const verdict = module.verdict(id)
+      return verdict?.state === 'offloaded' ? verdict.rule : -1
+    }
+    const first = ids.map(rule)
+    module.flowDel(ids[1]!)
+    const other = add(5)
+    expect([first, rule(other)]).toEqual([[0, 1, 2, 3], 4])
+    nic0.flush()
+    module.flowDel(ids[0]!)
+    expect(rule(add(6))).toBe(1)
+  })
+
   test('gives way an idle rule to a new flow; the victim is told', () => {
     const { add, module, ids, traffic, scheduler, code, clock } = createFull()
     for (let s = 0; s < 6; s++) {
