@@ -25,7 +25,7 @@ const scramble = (word: number): number => {
 }
 
 /**
- * Names matches one after the other. Many flows have one mask, known by its array, which nobody may write to (masks.ts): what a name owes to the mask is computed when
+ * Names matches one after the other. Many flows have one mask, known by its array, which nobody may write to (flow/shared-words.ts): what a name owes to the mask is computed when
  * another one comes.
  */
 export class Namer {
