@@ -153,7 +153,8 @@ describe('three hypervisors in a full mesh', () => {
     await sendFrames(guests.vm1, 'vf0', await spoken('ff:ff:ff:ff:ff:ff', 1))
     await daemons.get(1)!.until('it circles', sent, (now) => now - before > 300, 10_000)
     await protect(true)
-    // What circled has taught the bridges that its sender is elsewhere; they learn again from what it sends now.
+    // What circled has taught the bridges that its sender is elsewhere, each another place; they all learn again from what it tells all of them now.
+    await sendFrames(guests.vm1, 'vf0', await spoken('ff:ff:ff:ff:ff:ff', 1))
     for (const [from, to] of PAIRS) expect(await ping(guests[`vm${from}`], ip(to))).toMatchObject({ received: 5 })
     const after = await sent()
     await meet()
