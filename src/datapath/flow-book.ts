@@ -1,4 +1,5 @@
 /** The main thread's books of the datapath's flows: their ids, their limit, and their statistics, which the worker writes. */
+import { IdPool } from '../lib/id-pool.ts'
 import { IdTable } from '../lib/id-table.ts'
 import type { DpFlow, FlowStats } from './contract.ts'
 import { type DatapathShared, FLOW_STAT_WORDS, FS_BYTES, FS_PACKETS, FS_USED } from './shared.ts'
@@ -9,9 +10,7 @@ export class FlowBook {
   readonly #capacity: number
   #limit: number
   readonly #flows = new IdTable<DpFlow>()
-  /** Ids that were given back, and the first one never used. */
-  readonly #freeIds: number[] = []
-  #nextId = 0
+  readonly #ids = new IdPool()
   readonly #dying = new Map<number, ((final: FlowStats) => void)[]>()
 
   /** `limit` is at most what the shared statistics were made for. */
@@ -32,8 +31,8 @@ export class FlowBook {
 
   /** A fresh id, its statistics zero; -1 at the limit. */
   newId(): number {
-    if (this.#nextId - this.#freeIds.length >= this.#limit) return -1
-    const id = this.#freeIds.pop() ?? this.#nextId++
+    if (this.#ids.taken >= this.#limit) return -1
+    const id = this.#ids.take()
     this.#stats.fill(0, id * FLOW_STAT_WORDS, (id + 1) * FLOW_STAT_WORDS)
     this.#flags[id] = 0
     return id
@@ -71,7 +70,7 @@ export class FlowBook {
   gone(id: number): void {
     const listeners = this.#dying.get(id) ?? []
     this.#dying.delete(id)
-    this.#freeIds.push(id)
+    this.#ids.give(id)
     if (listeners.length === 0) return
     const final: FlowStats = { packets: 0, bytes: 0, used: 0, tcpFlags: 0 }
     this.#read(id, final)

@@ -7,6 +7,7 @@
 import type { Dpif, FlowStats } from '../datapath/contract.ts'
 import type { Eswitch } from '../eswitch/contract.ts'
 import type { Clock } from '../lib/clock.ts'
+import { IdPool } from '../lib/id-pool.ts'
 import type { Carrier } from './carrier.ts'
 import type { CheckView, Entrance } from './checks/contract.ts'
 import { runChecks } from './checks/index.ts'
@@ -34,9 +35,7 @@ type Answer = ReturnType<Eswitch['rulePut']>
 export class Placement {
   readonly #c: PlacementContext
   readonly #scratch = createStats()
-  /** Ids that were given back, and the first one never used. */
-  readonly #freeIds: number[] = []
-  #nextId = 0
+  readonly #ids = new IdPool()
 
   constructor(context: PlacementContext) {
     this.#c = context
@@ -86,7 +85,7 @@ export class Placement {
       for (const rule of rules) {
         this.#readRule(carrier, rule)
         record.settle(rule)
-        this.#freeIds.push(rule.id)
+        this.#ids.give(rule.id)
         carrier.losses++
       }
       record.carrier = undefined
@@ -165,11 +164,11 @@ export class Placement {
     const first = !record.carrier
     for (const { port } of entrances) {
       if (!this.#hold(record, carrier.entries)) return 'down'
-      const rule = new PlacedRule(this.#freeIds.pop() ?? this.#nextId++, port, carrier.entries, record.entries)
+      const rule = new PlacedRule(this.#ids.take(), port, carrier.entries, record.entries)
       const answer = this.#rulePut(record, carrier, rule)
       if (answer !== 'ok') {
         rule.held.release(rule.entries)
-        this.#freeIds.push(rule.id)
+        this.#ids.give(rule.id)
         return answer
       }
       // No room to grow: most flows have one.
@@ -208,7 +207,7 @@ export class Placement {
     carrier.eswitch.ruleDel(rule.id, (final) => {
       rule.account.read(final)
       record.settle(rule)
-      this.#freeIds.push(rule.id)
+      this.#ids.give(rule.id)
       rule.held.release(rule.entries)
       this.#c.ruleGone(carrier)
       record.onSettled?.()

@@ -41,7 +41,7 @@ export const runLoop = (
   while (Atomics.load(status, STATUS_STOP) === 0) {
     status[STATUS_BEAT] = status[STATUS_BEAT]! + 1
     while (Atomics.load(status, STATUS_HANG) !== 0);
-    // After a round that rings alone kept busy: ports that can be read end a wait at once, a full ring refuses it.
+    // Also after a round that rings alone kept busy: a port that can be read ends the wait at once, and a ring in which something is refuses the sleep.
     const idle = !busy || n === 0
     const asleep = idle && tier.sleep()
     if (asleep) Atomics.store(status, STATUS_ASLEEP, 1)
