@@ -52,7 +52,7 @@ const judge = async (guest: Guest, filter: string, count: number, act: () => Pro
   const lines = (await guest.must(['tcpdump', '-n', '-vv', '-e', '-r', file])).split('\n')
   const text = lines.join('\n')
   return {
-    frames: text.match(/^\d\d:\d\d:\d\d/gm)?.length ?? 0,
+    frames: text.match(/^\d\d:\d\d:\d\d\./gm)?.length ?? 0,
     right: text.match(/\(correct\)|udp sum ok|udp cksum.*ok/g)?.length ?? 0,
     wrong: lines.filter((line) => /incorrect|bad .*cksum|bad .*sum|invalid|truncated/.test(line)).slice(0, 5),
     longest: Math.max(...[...text.matchAll(/ethertype [^,]+, length (\d+)/g)].map((match) => Number(match[1]))),
