@@ -1,4 +1,5 @@
 // epoll and eventfd: how a worker waits and is woken.
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -97,6 +98,15 @@ napi_value EventfdSignal(napi_env env, napi_callback_info info) {
   const uint64_t one = 1;
   // EAGAIN: the counter is full, so the reader has been told more often than it can miss.
   if (write(fd, &one, sizeof one) < 0 && errno != EAGAIN) return ThrowErrno(env, errno, "write(eventfd)");
+  return MakeUndefined(env);
+}
+
+napi_value EventfdWait(napi_env env, napi_callback_info info) {
+  Args args(env, info, 2);
+  const int fd = args.Int(0), timeout = args.Int(1);
+  if (!args.ok()) return nullptr;
+  pollfd waited{fd, POLLIN, 0};
+  if (poll(&waited, 1, timeout) < 0 && errno != EINTR) return ThrowErrno(env, errno, "poll(eventfd)");
   return MakeUndefined(env);
 }
 

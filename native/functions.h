@@ -19,6 +19,7 @@ napi_value EpollOpen(napi_env, napi_callback_info);
 napi_value EpollWait(napi_env, napi_callback_info);
 napi_value Eventfd(napi_env, napi_callback_info);
 napi_value EventfdSignal(napi_env, napi_callback_info);
+napi_value EventfdWait(napi_env, napi_callback_info);
 napi_value EventfdDrain(napi_env, napi_callback_info);
 
 napi_value NetlinkOpen(napi_env, napi_callback_info);

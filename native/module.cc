@@ -42,6 +42,7 @@ constexpr Entry kEntries[] = {
     {"epollWait", EpollWait},
     {"eventfd", Eventfd},
     {"eventfdSignal", EventfdSignal},
+    {"eventfdWait", EventfdWait},
     {"eventfdDrain", EventfdDrain},
     {"netlinkOpen", NetlinkOpen},
     {"netlinkJoin", NetlinkJoin},

@@ -110,7 +110,12 @@ const nic = new EswitchClient({
   after: () => {},
   spawn: (memory, receive) => {
     deliver = receive
-    core = new EswitchCore(memory, { ...portHost, post: (e) => void eswitchEvents.push(e), wakeDatapath: () => {} })
+    core = new EswitchCore(memory, {
+      ...portHost,
+      post: (e) => void eswitchEvents.push(e),
+      wakeDatapath: () => {},
+      awaitSignal: () => {},
+    })
     return { eventfd: -1, post: (m) => void eswitchInbox.push(m), wake: () => {}, terminate: async () => {} }
   },
 })

@@ -8,6 +8,7 @@
 import { RingConsumer, type RingMemory, RingProducer } from '../lib/ring.ts'
 import { BIG_SIZE, M_SIZE, META_WORDS, type SlotPool } from '../packet/slot.ts'
 import {
+  DOWN_FENCE,
   DOWN_MARKER,
   DOWN_RETURN,
   DOWN_TX,
@@ -16,6 +17,7 @@ import {
   linkRingWords,
   MARKER_RECORD,
   STALL_MS,
+  UP_FENCE,
   UP_FRAME,
   UP_RETURN,
 } from '../port/link.ts'
@@ -99,7 +101,8 @@ export class EswitchLink {
     for (; n < BATCH && this.#queued > 0; n++) {
       const head = queue[this.#oldest]!
       const operand = queue[this.#oldest + 1]!
-      const frame = (head & 0xff) === UP_FRAME
+      const op = head & 0xff
+      const frame = op === UP_FRAME
       if (frames > 0 && (!frame || frames === left)) {
         handler.framesUp(this.#slots, this.#ports, frames)
         frames = 0
@@ -109,7 +112,8 @@ export class EswitchLink {
         if (left === 0) break
         this.#slots[frames] = operand
         this.#ports[frames++] = head >>> 8
-      } else handler.markerUp(this, head >>> 8, operand)
+      } else if (op === UP_FENCE) this.#answerFence()
+      else handler.markerUp(this, head >>> 8, operand)
       this.#oldest = (this.#oldest + 2) & (queue.length - 1)
       this.#queued -= 2
     }
@@ -207,6 +211,10 @@ export class EswitchLink {
 
   awake(): void {
     this.#up.awake()
+  }
+
+  #answerFence(): void {
+    if (!this.#write(DOWN_FENCE, 0)) throw new Error(`ring to eswitch ${this.owner} has no room for a fence`)
   }
 
   #back(slot: number): void {

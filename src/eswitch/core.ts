@@ -51,11 +51,14 @@ export interface EswitchHost extends IntakeHost<EswitchPortOpen> {
   readonly hugePages?: Advise
   /** Signals the datapath's eventfd. */
   wakeDatapath(): void
+  /** Waits until somebody signals the thread, for a moment at most. */
+  awaitSignal(): void
 }
 
 export class EswitchCore implements ExecuteSink, UplinkHandler {
   readonly pool: SlotPool
   readonly #shared: EswitchShared
+  readonly #host: EswitchHost
   readonly #meta: Int32Array
   readonly #rules: RuleTable
   readonly #arming: Arming
@@ -82,6 +85,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     const { arena } = shared
     adviseBig(new Int32Array(shared.ruleStats.buffer), host.hugePages)
     this.#shared = shared
+    this.#host = host
     this.#meta = arena.meta
     this.pool = new SlotPool(arena, shared.owner)
     this.#account = new FlowAccount(arena, shared.ruleStats, shared.ruleFlags)
@@ -137,13 +141,23 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     if (this.#uplink.drain(this)) busy = true
     this.#outputs.flush()
     this.#stalls.resume()
-    this.#uplink.publish()
+    const fenced = this.#uplink.publish()
     this.#replies.publish()
+    if (fenced) this.#awaitAnswer()
     if (now >= this.#sortAt) {
       this.#sortAt = now + SORT_EVERY_MS
       this.#rules.sort()
     }
     return busy
+  }
+
+  /** Of the datapath, to a large batch. */
+  #awaitAnswer(): void {
+    if (this.#uplink.sleep()) this.#host.awaitSignal()
+    this.#uplink.awake()
+    if (!this.#uplink.drain(this)) return
+    this.#outputs.flush()
+    this.#uplink.publish()
   }
 
   sleep(): boolean {

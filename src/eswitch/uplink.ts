@@ -6,11 +6,13 @@ import { RingConsumer, type RingMemory, RingProducer } from '../lib/ring.ts'
 import { BIG_SIZE, M_OWNER, M_PORT, M_SIZE, META_WORDS, type SlotPool } from '../packet/slot.ts'
 import { MAX_PORTS } from '../port/contract.ts'
 import {
+  DOWN_FENCE,
   DOWN_MARKER,
   DOWN_RETURN,
   DOWN_TX,
   LINK_RECORD,
   LINK_SHARE,
+  UP_FENCE,
   UP_FRAME,
   UP_MARKER,
   UP_RETURN,
@@ -19,6 +21,8 @@ import { BATCH } from '../port/thread-status.ts'
 
 /** Slots that a port may always have up, room permitting. */
 const MIN_SHARE = 4
+/** Frames sent up at once whose answer is worth waiting for: what comes meanwhile makes the next batch a large one, of which more is merged (native/gro.h). */
+const FENCED = 16
 
 export interface UplinkHandler {
   /** Send the slot (own or the datapath's) out of `port`. */
@@ -41,6 +45,10 @@ export class Uplink {
   #awaySmall = 0
   #awayBig = 0
   #wrote = false
+  /** Frames since the last `publish`. */
+  #frames = 0
+  /** A fence is under way. */
+  #fence = false
 
   /** `signal` wakes the datapath's worker. */
   constructor(up: RingMemory, down: RingMemory, pool: SlotPool, signal: () => void) {
@@ -74,6 +82,7 @@ export class Uplink {
   reserved(slot: number): void {
     if (!this.#write(UP_FRAME | (this.#meta[slot * META_WORDS + M_PORT]! << 8), slot))
       throw new Error('ring to the datapath has no room for slots that it was made for')
+    this.#frames++
   }
 
   /** The slot will not go up. */
@@ -126,17 +135,25 @@ export class Uplink {
           break
         case DOWN_MARKER:
           handler.markerDown(words[at]! >>> 8, operand, words[at + 2]!, words[at + 3]!)
+          break
+        case DOWN_FENCE:
+          this.#fence = false
       }
     }
     if (n > 0) this.#down.release()
     return n > 0
   }
 
-  publish(): void {
-    if (!this.#wrote) return
+  /** Makes the batch visible, and wakes the datapath if it sleeps. True if it is so large that its answer should be waited for. */
+  publish(): boolean {
+    if (!this.#wrote) return false
+    const fenced = this.#frames >= FENCED && !this.#fence && this.#write(UP_FENCE, 0)
+    if (fenced) this.#fence = true
+    this.#frames = 0
     this.#wrote = false
     this.#up.publish()
     if (this.#up.mustWake()) this.#signal()
+    return fenced
   }
 
   sleep(): boolean {

@@ -172,6 +172,8 @@ export interface Native {
 
   eventfd(): number
   eventfdSignal(fd: number): void
+  /** Blocks the calling thread until it is signalled, or for `timeoutMs`; takes nothing from it. */
+  eventfdWait(fd: number, timeoutMs: number): void
   eventfdDrain(fd: number): void
 
   /** NETLINK_ROUTE socket, non-blocking, with extended acks and strict checking where the kernel has them. */

@@ -12,6 +12,8 @@ export const UP_FRAME = 1
 export const UP_RETURN = 2
 /** Up: tell when all frames of `port` that went up before this have gone; operand: sequence number. */
 export const UP_MARKER = 3
+/** Up: tell when all frames that went up before this have been looked at. */
+export const UP_FENCE = 4
 /** Down: send out of `port`, past the table; operand: slot of the datapath or of this eswitch. */
 export const DOWN_TX = 1
 /** Down: a slot of the eswitch that is used no more; operand: slot. */
@@ -21,6 +23,8 @@ export const DOWN_RETURN = 2
  * 32..63; all others have gone. Sequence number 0 answers none: those have gone too.
  */
 export const DOWN_MARKER = 3
+/** Down: the answer to UP_FENCE. */
+export const DOWN_FENCE = 4
 
 export const LINK_RECORD = 3
 export const MARKER_RECORD = 5
@@ -30,12 +34,14 @@ export const microflowBit = (order: number): number => (order ^ (order >>> 16)) 
 
 /** Markers that may be under way besides the slots: one for each port, and its repetition. */
 const MARKERS = 4096
+/** And fences. */
+const FENCES = 1
 
 /** Size in words of each of the two rings. */
 export const linkRingWords = (arena: Arena): number => {
   const slots = 2 * (arena.small + arena.big)
   let words = 1024
-  while (words < LINK_RECORD * (slots + MARKERS)) words *= 2
+  while (words < LINK_RECORD * (slots + MARKERS + FENCES)) words *= 2
   return words
 }
 

@@ -299,6 +299,40 @@ describe('two tiers', () => {
     expect(world.drops(1)['ring-full']).toBeUndefined()
   })
 
+  it('waits for the answer to a large batch, and sends it in the same round', async () => {
+    await open({ big: 256 })
+    putFlow(world.dpif, portMatch(1), output(2))
+    await world.settle()
+    send(1, 0, 15)
+    world.thread('nic0').step(world.clock.now())
+    expect([world.awaited, sent(2)]).toEqual([0, []])
+    await world.settle()
+    send(1, 15, 31)
+    world.thread('nic0').step(world.clock.now())
+    expect([world.awaited, sent(2)]).toEqual([1, range(0, 31)])
+  })
+
+  it('waits for the answer to frames that go nowhere as well, and for one at a time', async () => {
+    await open({ big: 256 })
+    putFlow(world.dpif, portMatch(1), [])
+    await world.settle()
+    world.pauseDatapath(true)
+    for (const n of [0, 16, 32]) {
+      send(1, n, n + 16)
+      world.thread('nic0').step(world.clock.now())
+    }
+    expect(world.awaited).toBe(1)
+    world.pauseDatapath(false)
+    await world.settle()
+    for (const n of [48, 64]) {
+      send(1, n, n + 16)
+      world.thread('nic0').step(world.clock.now())
+      // Dropped, and their slots back.
+      expect(world.core('nic0').pool.smallFree).toBe(world.dpif.arena.small)
+    }
+    expect(world.awaited).toBe(3)
+  })
+
   it('a slow datapath starves neither the traffic of rules nor one port the others', async () => {
     await open()
     const id = putFlow(world.dpif, portMatch(1), output(2))

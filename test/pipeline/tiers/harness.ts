@@ -51,6 +51,8 @@ class LocalThread implements EswitchThread {
   readonly #outbox: EswitchEvent[] = []
   readonly #receive: (event: EswitchEvent) => void
   alive = true
+  /** What others do while the worker waits for an answer. */
+  whileAwaiting: () => void = () => {}
   /** Set by a test: the worker does nothing any more, without dying. */
   hung = false
 
@@ -76,6 +78,7 @@ class LocalThread implements EswitchThread {
       pause: () => {},
       fruitless: () => {},
       wakeDatapath: () => {},
+      awaitSignal: () => this.whileAwaiting(),
     })
   }
 
@@ -114,6 +117,8 @@ export class World {
   readonly datapath: Datapath
   readonly warnings: string[] = []
   readonly deadPorts: number[] = []
+  /** How often a NIC's worker waited for an answer of the datapath. */
+  awaited = 0
   readonly #inbox: DatapathControl[] = []
   readonly #outbox: DatapathEvent[] = []
   readonly #eswitches = new Map<string, { client: EswitchClient; thread: LocalThread | undefined }>()
@@ -164,6 +169,10 @@ export class World {
         after: (ms, task) => void this.#timers.push({ at: this.clock.now() + ms, task }),
         spawn: (shared, receive, gone) => {
           entry.thread = new LocalThread(shared, receive, gone, hugePages)
+          entry.thread.whileAwaiting = () => {
+            this.awaited++
+            if (!this.#paused) this.datapath.poll(this.clock.now())
+          }
           return entry.thread
         },
       }),
