@@ -11,6 +11,8 @@ export const STATUS_HANG = 2
 export const STATUS_PAUSE = 3
 /** 1 while the worker waits for its descriptors, so that its beat stands still: in a wait nothing hangs. */
 export const STATUS_ASLEEP = 4
+/** How many messages main has posted: a look at a number, where a look for a message is a call into the runtime. */
+export const STATUS_MAIL = 5
 export const STATUS_WORDS = 16
 
 export const createStatus = (): Int32Array => new Int32Array(new SharedArrayBuffer(STATUS_WORDS * 4))

@@ -6,7 +6,7 @@ import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import { native } from '../native/binding.ts'
 import { Doze } from './doze.ts'
 import type { Poller } from './poller.ts'
-import { STATUS_ASLEEP, STATUS_BEAT, STATUS_HANG, STATUS_PAUSE, STATUS_STOP } from './thread-status.ts'
+import { STATUS_ASLEEP, STATUS_BEAT, STATUS_HANG, STATUS_MAIL, STATUS_PAUSE, STATUS_STOP } from './thread-status.ts'
 
 /** What a tier is to the loop. */
 export interface LoopTier {
@@ -24,8 +24,6 @@ export interface LoopTier {
 }
 
 const MAX_WAIT_MS = 1000
-/** Rounds between looks at the message port when no wake-up asks for one. */
-const CONTROL_EVERY = 256
 
 export const runLoop = (
   tier: LoopTier,
@@ -35,7 +33,8 @@ export const runLoop = (
   port: MessagePort,
 ): void => {
   let busy = false
-  let rounds = 0
+  // None: what was posted before this thread ran is taken in the first round.
+  let mail = -1
   let n = 0
   const doze = new Doze()
   while (Atomics.load(status, STATUS_STOP) === 0) {
@@ -49,7 +48,9 @@ export const runLoop = (
     n = poller.wait(dozes ? 1 : asleep ? Math.min(MAX_WAIT_MS, Math.ceil(tier.patience())) : 0)
     if (asleep) Atomics.store(status, STATUS_ASLEEP, 0)
     if (poller.woken) native.eventfdDrain(eventfd)
-    if (poller.woken || ++rounds % CONTROL_EVERY === 0 || n === 0) {
+    const posted = Atomics.load(status, STATUS_MAIL)
+    if (posted !== mail) {
+      mail = posted
       for (let m = receiveMessageOnPort(port); m !== undefined; m = receiveMessageOnPort(port)) tier.control(m.message)
     }
     busy = tier.round(poller.now, poller.ready, n)
