@@ -162,6 +162,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
 
   round(now: number, ready: Int32Array, n: number): boolean {
     this.#now = now
+    this.#account.now = now
     this.#pace.now = now
     this.#held.now = now
     const links = this.#links.all
@@ -211,6 +212,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
 
   doze(now: number): boolean {
     this.#now = now
+    this.#account.now = now
     const { polled } = this.#intake
     let busy = false
     for (let i = 0; i < polled.length && i < DOZE_PORTS; i++) if (this.#receive(polled[i]!)) busy = true
@@ -313,7 +315,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
       this.#held.upcall(slot)
       return
     }
-    this.#account.count(id, slot, this.#key, this.#now)
+    this.#account.count(id, slot, this.#key)
     this.#executor.run(this.#programs[id]!, slot)
   }
 

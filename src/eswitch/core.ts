@@ -127,6 +127,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
 
   round(now: number, ready: Int32Array, n: number): boolean {
     this.#now = now
+    this.#account.now = now
     this.#stalls.now = now
     let busy = false
     // First what somebody waits for; it must not wait for the rest, which is seldom something.
@@ -183,6 +184,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
 
   doze(now: number): boolean {
     this.#now = now
+    this.#account.now = now
     const { polled } = this.#intake
     let busy = false
     for (let i = 0; i < polled.length && i < DOZE_PORTS; i++) if (this.#receive(polled[i]!)) busy = true
@@ -277,7 +279,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
         return
       }
     }
-    if (!this.#rehearsal.on) this.#account.add(outer, packets, bytes, this.#now)
+    if (!this.#rehearsal.on) this.#account.add(outer, packets, bytes)
     this.#hit(slot, rule, this.#inner)
   }
 
@@ -338,10 +340,10 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
 
   /** Runs a rule on the packet that is in the key. */
   #hit(slot: number, rule: number, key: Int32Array): void {
-    if (this.#rehearsal.on) this.#rehearsal.account.count(0, slot, key, this.#now)
+    if (this.#rehearsal.on) this.#rehearsal.account.count(0, slot, key)
     else {
       this.#add(EC_HITS, 1)
-      this.#account.count(rule, slot, key, this.#now)
+      this.#account.count(rule, slot, key)
     }
     this.#executor.run(this.#rules.program(rule), slot)
   }
@@ -386,7 +388,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
       return STAYS
     }
     this.#uplink.cancel(slot)
-    this.#account.add(rule, packets, bytes, this.#now)
+    this.#account.add(rule, packets, bytes)
     this.#hit(slot, inner, this.#inner)
     return GONE
   }

@@ -16,6 +16,8 @@ export class FlowAccount {
   readonly #arena: Arena
   readonly #stats: Float64Array
   readonly #flags: Int32Array
+  /** The clock's milliseconds, told once a round: as an argument of each call the number would be an object of the heap. */
+  now = 0
 
   /** `stats`: ACCOUNT_WORDS a flow; `flags`: TCP flags seen, one word a flow. */
   constructor(arena: Arena, stats: Float64Array, flags: Int32Array) {
@@ -25,10 +27,10 @@ export class FlowAccount {
   }
 
   /** Counts the packet in `slot`, whose key is `key`. Hot path. */
-  count(id: number, slot: number, key: Int32Array, now: number): void {
+  count(id: number, slot: number, key: Int32Array): void {
     const { bytes, meta } = this.#arena
     const packets = wirePackets(bytes, meta, slot)
-    this.add(id, packets, wireBytes(bytes, meta, slot, packets), now)
+    this.add(id, packets, wireBytes(bytes, meta, slot, packets))
     if (key[K_NW]! >>> 24 !== TCP) return
     const type = key[K_DL_TYPE]! >>> 16
     if (type === ETH_TYPE_IPV4 || type === ETH_TYPE_IPV6)
@@ -44,11 +46,11 @@ export class FlowAccount {
   }
 
   /** Counts packets and bytes that are known already. */
-  add(id: number, packets: number, bytes: number, now: number): void {
+  add(id: number, packets: number, bytes: number): void {
     const stats = this.#stats
     const s = id * ACCOUNT_WORDS
     stats[s + PACKETS] = stats[s + PACKETS]! + packets
     stats[s + BYTES] = stats[s + BYTES]! + bytes
-    stats[s + USED] = now
+    stats[s + USED] = this.now
   }
 }

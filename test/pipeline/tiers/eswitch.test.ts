@@ -82,6 +82,26 @@ describe('two tiers', () => {
     expect(sent(2)).toEqual(range(0, 510))
   })
 
+  it.each(['rule', 'flow'])('notes with a %s when a frame came that a dozing thread has read', async (what) => {
+    await open()
+    const port = what === 'rule' ? 1 : 4
+    const id = putFlow(world.dpif, portMatch(port), output(2))
+    await world.settle()
+    if (what === 'rule') expect(offload(id)).toBe('ok')
+    await world.settle()
+    send(port, 0, 1)
+    const now = world.clock.now() + 7
+    const stats = { packets: 0, bytes: 0, used: 0, tcpFlags: 0 }
+    if (what === 'rule') {
+      world.core('nic0').doze(now)
+      world.eswitch('nic0').ruleStats(id, stats)
+    } else {
+      world.datapath.doze(now)
+      world.dpif.flowStats(id, stats)
+    }
+    expect(stats).toMatchObject({ packets: 1, used: now })
+  })
+
   it('does not let a new rule overtake frames on the slow road', async () => {
     await open({ small: 1024, big: 256 })
     const id = putFlow(world.dpif, portMatch(1), output(2))
