@@ -107,6 +107,7 @@ napi_value EventfdWait(napi_env env, napi_callback_info info) {
   if (!args.ok()) return nullptr;
   pollfd waited{fd, POLLIN, 0};
   if (poll(&waited, 1, timeout) < 0 && errno != EINTR) return ThrowErrno(env, errno, "poll(eventfd)");
+  if ((waited.revents & POLLNVAL) != 0) return ThrowErrno(env, EBADF, "poll(eventfd)");
   return MakeUndefined(env);
 }
 

@@ -26,7 +26,7 @@ export const MODULES = [
 export type Module = (typeof MODULES)[number]
 
 /** Functions of the addon and of Node.js that wait. */
-const WAITS: ReadonlySet<string> = new Set(['epollWait', 'wait', '(idle)'])
+const WAITS: ReadonlySet<string> = new Set(['epollWait', 'eventfdWait', 'wait', '(idle)'])
 
 /** The addon's functions that V8 shows by name; others are part of their callers. */
 const NATIVE = /^(rxBatch|txBatch|checksum|completeChecksum|segment|eventfd(Signal|Drain)|netlink(Send|Recv))$/

@@ -161,10 +161,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
   }
 
   round(now: number, ready: Int32Array, n: number): boolean {
-    this.#now = now
-    this.#account.now = now
-    this.#pace.now = now
-    this.#held.now = now
+    this.#setNow(now)
     const links = this.#links.all
     // Who comes first takes the room: in turn.
     this.#turn = (this.#turn + 1) & 0xffff
@@ -191,6 +188,13 @@ export class Datapath implements ExecuteSink, LinkHandler {
     return busy
   }
 
+  #setNow(now: number): void {
+    this.#now = now
+    this.#account.now = now
+    this.#pace.now = now
+    this.#held.now = now
+  }
+
   /** False also while something waits for room, which is looked for every millisecond then (port/thread.ts). */
   sleep(): boolean {
     if (this.#pace.waiting) return false
@@ -211,8 +215,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
   }
 
   doze(now: number): boolean {
-    this.#now = now
-    this.#account.now = now
+    this.#setNow(now)
     const { polled } = this.#intake
     let busy = false
     for (let i = 0; i < polled.length && i < DOZE_PORTS; i++) if (this.#receive(polled[i]!)) busy = true

@@ -2,7 +2,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { native } from '../native/binding.ts'
 import { createArena, mostBig } from '../packet/slot.ts'
-import { STATUS_MAIL, STATUS_STOP } from '../port/thread-status.ts'
+import { postMail, STATUS_STOP } from '../port/thread-status.ts'
 import { workerFile } from '../port/worker-file.ts'
 import { DatapathClient } from './client.ts'
 import type { DatapathEvent } from './control.ts'
@@ -65,10 +65,7 @@ export const startDatapath = async (options: DatapathOptions = {}): Promise<Runn
   })
   failed.catch(() => {})
   const client = new DatapathClient(shared, {
-    post: (message) => {
-      port1.postMessage(message)
-      Atomics.add(shared.status, STATUS_MAIL, 1)
-    },
+    post: (message) => postMail(port1, shared.status, message),
     wake: () => native.eventfdSignal(eventfd),
     later: (task, ms) => {
       const run = (): void => {

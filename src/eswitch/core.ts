@@ -126,9 +126,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   }
 
   round(now: number, ready: Int32Array, n: number): boolean {
-    this.#now = now
-    this.#account.now = now
-    this.#stalls.now = now
+    this.#setNow(now)
     let busy = false
     // First what somebody waits for; it must not wait for the rest, which is seldom something.
     for (let i = 0; i < n; i++) {
@@ -150,6 +148,12 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
       this.#rules.sort()
     }
     return busy
+  }
+
+  #setNow(now: number): void {
+    this.#now = now
+    this.#account.now = now
+    this.#stalls.now = now
   }
 
   /** Of the datapath, to a large batch. */
@@ -183,8 +187,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   }
 
   doze(now: number): boolean {
-    this.#now = now
-    this.#account.now = now
+    this.#setNow(now)
     const { polled } = this.#intake
     let busy = false
     for (let i = 0; i < polled.length && i < DOZE_PORTS; i++) if (this.#receive(polled[i]!)) busy = true

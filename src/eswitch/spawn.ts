@@ -1,7 +1,7 @@
 /** Starts workers for an eswitch client. Main thread. */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { native } from '../native/binding.ts'
-import { STATUS_MAIL } from '../port/thread-status.ts'
+import { postMail } from '../port/thread-status.ts'
 import { workerFile } from '../port/worker-file.ts'
 import type { EswitchEvent } from './control.ts'
 import type { EswitchSpawn } from './host.ts'
@@ -50,10 +50,7 @@ export const eswitchWorkers =
     let ended: Promise<void> | undefined
     return {
       eventfd,
-      post: (message) => {
-        port1.postMessage(message)
-        Atomics.add(shared.status, STATUS_MAIL, 1)
-      },
+      post: (message) => postMail(port1, shared.status, message),
       wake: () => native.eventfdSignal(eventfd),
       terminate: () => {
         ended ??= end()

@@ -1,4 +1,5 @@
 /** What main and a worker tell each other without a message. */
+import type { MessagePort } from 'node:worker_threads'
 
 /** Indices in a worker's shared status words (Int32Array). */
 /** Raised every round, and more often in long ones. */
@@ -14,6 +15,12 @@ export const STATUS_ASLEEP = 4
 /** How many messages main has posted: a look at a number, where a look for a message is a call into the runtime. */
 export const STATUS_MAIL = 5
 export const STATUS_WORDS = 16
+
+/** Posts a message to the worker at the other end of `port`, which looks for it when the number has changed. Main thread. */
+export const postMail = (port: MessagePort, status: Int32Array, message: unknown): void => {
+  port.postMessage(message)
+  Atomics.add(status, STATUS_MAIL, 1)
+}
 
 export const createStatus = (): Int32Array => new Int32Array(new SharedArrayBuffer(STATUS_WORDS * 4))
 

@@ -109,6 +109,7 @@ const FAILING: [keyof Native, unknown[], string, number, RegExp][] = [
   ['epollDel', [-1, -1], 'EBADF', 9, /epoll_ctl/],
   ['epollWait', [waiter(-1), 0], 'EBADF', 9, /epoll_wait/],
   ['eventfdSignal', [-1], 'EBADF', 9, /eventfd/],
+  ['eventfdWait', [999_999, 0], 'EBADF', 9, /eventfd/],
   ['eventfdDrain', [-1], 'EBADF', 9, /eventfd/],
   ['netlinkSend', [-1, new Uint8Array(16)], 'EBADF', 9, /AF_NETLINK/],
   ['netlinkRecv', [-1, new Uint8Array(16)], 'EBADF', 9, /AF_NETLINK/],
