@@ -39,15 +39,19 @@ export interface PingOptions {
   readonly wait?: number
   /** Payload bytes. */
   readonly size?: number
+  /** 'do' where true, 'dont' where false (iputils' `-M`). */
   readonly dontFragment?: boolean
+  /** Exactly `count` requests, whatever becomes of them: for tests that count frames. */
+  readonly exact?: boolean
 }
 
-/** Sends until `count` answers are there, or until nobody has answered for long enough. */
+/** Sends until `count` answers are there, or until nobody has answered for long enough: while one is late, more than `count` requests. */
 export const ping = async (from: Guest, to: string, options: PingOptions = {}): Promise<PingResult> => {
   const { count = 5, interval = 0.05, wait = 2 } = options
-  const args = ['-n', '-c', count, '-i', interval, '-w', Math.ceil(count * interval + wait)]
+  const args = ['-n', '-c', count, '-i', interval]
+  args.push(...(options.exact ? ['-W', wait] : ['-w', Math.ceil(count * interval + wait)]))
   if (options.size !== undefined) args.push('-s', options.size)
-  if (options.dontFragment) args.push('-M', 'do')
+  if (options.dontFragment !== undefined) args.push('-M', options.dontFragment ? 'do' : 'dont')
   const result = await from.run(['ping', ...args.map(String), to], { timeout: (count * interval + wait + 10) * 1000 })
   return parsePing(result.stdout + result.stderr)
 }

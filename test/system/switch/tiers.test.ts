@@ -58,7 +58,8 @@ const bothOffloaded = async (): Promise<void> => {
 describe('a flow', () => {
   it('costs one upcall with its first packet, then none', async () => {
     const { daemon, guests } = quiet
-    const echo = (count: number): Promise<PingResult> => ping(guests.vm2, ip4('c0'), { count, interval: 0.01 })
+    const echo = (count: number): Promise<PingResult> =>
+      ping(guests.vm2, ip4('c0'), { count, interval: 0.01, exact: true })
     const before = (await daemon.counters()).dpif
     expect(await echo(1)).toMatchObject({ loss: 0 })
     const first = (await daemon.counters()).dpif
