@@ -11,7 +11,7 @@ import { Compiler } from '../flow/program.ts'
 import type { Clock } from '../lib/clock.ts'
 import { MAX_PORTS } from '../port/contract.ts'
 import { STATUS_HANG, STATUS_STOP } from '../port/thread-status.ts'
-import type { Eswitch, EswitchRule, EswitchState } from './contract.ts'
+import { type Eswitch, type EswitchRule, type EswitchState, ingressOf } from './contract.ts'
 import type { EswitchEvent, EswitchPortOpen } from './control.ts'
 import { Heartbeat } from './heartbeat.ts'
 import type { AdoptedPort, DatapathSide, EswitchSpawn } from './host.ts'
@@ -346,7 +346,7 @@ export class EswitchClient implements Eswitch {
     checkRule(rule)
     const program = this.#compiler.compile(rule.actions)
     const known = this.#rules.match(rule.id)
-    if (known !== undefined && sameMatch(known, rule.match)) {
+    if (known !== undefined && sameMatch(known, rule.match) && this.#rules.inPort(rule.id) === ingressOf(rule)) {
       life.setActions(this.#rules.index(rule.id), program)
       return 'ok'
     }
@@ -354,7 +354,7 @@ export class EswitchClient implements Eswitch {
     if (known !== undefined) this.ruleDel(rule.id)
     const index = this.#rules.add(rule)
     if (index < 0) return 'full'
-    life.putRule(index, rule.match, program)
+    life.putRule(index, rule.match, ingressOf(rule), program)
     return 'ok'
   }
 

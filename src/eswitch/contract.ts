@@ -16,7 +16,7 @@
  */
 import type { FlowStats } from '../datapath/contract.ts'
 import type { EncapEntry } from '../flow/encap.ts'
-import type { Match } from '../flow/key.ts'
+import { K_IN_PORT, type Match } from '../flow/key.ts'
 import type { OdpAction } from '../flow/odp.ts'
 import type { Profile } from './profile.ts'
 
@@ -25,10 +25,15 @@ export type EswitchState = 'running' | 'restarting' | 'stopped'
 export interface EswitchRule {
   /** Names the rule; chosen by the offload module. A small number: books are arrays. May be used again after the rule's goodbye, or its loss. */
   readonly id: number
-  /** in_port is a port of this eswitch, also of a rule for decapsulated frames. */
+  /** Exact on in_port. */
   readonly match: Match
+  /** The port of this eswitch by which the frames enter: that of the match, unless this one is given, as for decapsulated frames. */
+  readonly inPort?: number
   readonly actions: readonly OdpAction[]
 }
+
+/** The port by which the rule's frames enter. */
+export const ingressOf = ({ match, inPort }: EswitchRule): number => inPort ?? match.key[K_IN_PORT]!
 
 export interface Eswitch {
   readonly name: string

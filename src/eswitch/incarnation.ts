@@ -82,9 +82,9 @@ export class Incarnation {
 
   // --- rings ---
 
-  putRule(index: number, match: Match, program: Int32Array): void {
+  putRule(index: number, match: Match, inPort: number, program: Int32Array): void {
     const { words, at } = this.#command(RULE_PUT, index, flowRecordWords(match, program))
-    writeFlowRecord(words, at, match, program)
+    writeFlowRecord(words, at, match, program, inPort)
   }
 
   setActions(index: number, program: Int32Array): void {

@@ -8,12 +8,12 @@ import type { EncapEntry } from '../flow/encap.ts'
 import { encapRow } from '../flow/encap-table.ts'
 import { type ExecuteSink, Executor, TUNNEL_OK } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
-import { createKey, K_DL_TYPE, K_DP_WORDS, K_NW, K_TCP_FLAGS, K_TUN_DST, K_TUN_ID } from '../flow/key.ts'
+import { createKey, K_DL_TYPE, K_DP_WORDS, K_IN_PORT, K_NW, K_TCP_FLAGS, K_TUN_DST, K_TUN_ID } from '../flow/key.ts'
 import type { OdpAction } from '../flow/odp.ts'
 import { compileActions } from '../flow/program.ts'
 import type { Clock } from '../lib/clock.ts'
 import { createArena, HEADROOM, M_BASE, M_LEN, M_OFF, M_PORT, META_WORDS, SlotPool } from '../packet/slot.ts'
-import type { Eswitch, EswitchRule, EswitchState } from './contract.ts'
+import { type Eswitch, type EswitchRule, type EswitchState, ingressOf } from './contract.ts'
 import type { Profile } from './profile.ts'
 import { checkRule } from './rule-check.ts'
 
@@ -94,9 +94,12 @@ export class ReferenceEswitch implements Eswitch, ExecuteSink {
     this.#executor.encaps.del(id)
   }
 
-  rulePut(rule: EswitchRule): 'ok' | 'full' | 'down' {
+  rulePut(asked: EswitchRule): 'ok' | 'full' | 'down' {
     if (this.#state !== 'running') return 'down'
-    checkRule(rule)
+    checkRule(asked)
+    const key = asked.match.key.slice()
+    key[K_IN_PORT] = ingressOf(asked)
+    const rule = { ...asked, match: { key, mask: asked.match.mask } }
     const program = compileActions(rule.actions)
     const held = this.#rules.get(rule.id)
     if (held === undefined && this.#rules.size >= this.capacity) return 'full'

@@ -5,13 +5,15 @@
 import type { FlowStats } from '../datapath/contract.ts'
 import type { Match } from '../flow/key.ts'
 import { IdTable } from '../lib/id-table.ts'
-import type { EswitchRule } from './contract.ts'
+import { type EswitchRule, ingressOf } from './contract.ts'
 import { type EswitchMemory, RS_BYTES, RS_PACKETS, RS_USED, RULE_STAT_WORDS } from './shared.ts'
 
 export class RuleIds {
   readonly #memory: EswitchMemory
   readonly #free: number[] = []
   readonly #matches = new IdTable<Match>()
+  /** By id. */
+  readonly #inPorts: number[] = []
   /** By id; -1 where the rule has gone. */
   readonly #indices: number[] = []
   readonly #dying = new Map<number, (final: FlowStats) => void>()
@@ -35,6 +37,11 @@ export class RuleIds {
     return this.#matches.get(id)
   }
 
+  /** Of a rule that is there. */
+  inPort(id: number): number {
+    return this.#inPorts[id]!
+  }
+
   /** -1 when there is no such rule. */
   index(id: number): number {
     return this.#indices[id] ?? -1
@@ -47,6 +54,7 @@ export class RuleIds {
     this.#memory.ruleStats.fill(0, index * RULE_STAT_WORDS, (index + 1) * RULE_STAT_WORDS)
     this.#memory.ruleFlags[index] = 0
     this.#matches.set(rule.id, rule.match)
+    this.#inPorts[rule.id] = ingressOf(rule)
     this.#indices[rule.id] = index
     this.#lost.delete(rule.id)
     return index

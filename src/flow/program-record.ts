@@ -4,7 +4,7 @@
  */
 
 import type { Match } from './key.ts'
-import { K_DP_WORDS } from './key.ts'
+import { K_DP_WORDS, K_IN_PORT } from './key.ts'
 
 /** Words that `writeFlowRecord` will write. */
 export const flowRecordWords = (match: Match, program: Int32Array): number => {
@@ -13,7 +13,14 @@ export const flowRecordWords = (match: Match, program: Int32Array): number => {
   return 3 + 2 * active + program.length
 }
 
-export const writeFlowRecord = (words: Int32Array, at: number, match: Match, program: Int32Array): void => {
+/** `inPort`: instead of the match's, which is exact. */
+export const writeFlowRecord = (
+  words: Int32Array,
+  at: number,
+  match: Match,
+  program: Int32Array,
+  inPort = match.key[K_IN_PORT]!,
+): void => {
   let i = at + 3
   words[at] = 0
   words[at + 1] = 0
@@ -22,7 +29,7 @@ export const writeFlowRecord = (words: Int32Array, at: number, match: Match, pro
     if (match.mask[w] === 0) continue
     words[at + (w >>> 5)] = words[at + (w >>> 5)]! | (1 << (w & 31))
     words[i] = match.mask[w]!
-    words[i + 1] = match.key[w]! & match.mask[w]!
+    words[i + 1] = w === K_IN_PORT ? inPort & match.mask[w]! : match.key[w]! & match.mask[w]!
     i += 2
   }
   words.set(program, i)

@@ -15,6 +15,34 @@ export const decapEnds = (match: Match): { peer: Uint8Array; local: Uint8Array }
   return peer && local && { peer, local }
 }
 
+/** decapEnds, for flows one after the other: mostly the next one is of the same peer. */
+export class DecapEnds {
+  readonly #words = new Int32Array(8)
+  #ends: ReturnType<typeof decapEnds>
+
+  of(match: Match): ReturnType<typeof decapEnds> {
+    if (!isExact(match, K_TUN_SRC) || !isExact(match, K_TUN_DST)) return undefined
+    const words = this.#words
+    let same = true
+    for (let i = 0; i < 4; i++) {
+      const [src, dst] = [match.key[K_TUN_SRC + i]!, match.key[K_TUN_DST + i]!]
+      same &&= words[i] === src && words[i + 4] === dst
+      words[i] = src
+      words[i + 4] = dst
+    }
+    if (!same || !this.#ends) this.#ends = decapEnds(match)
+    return this.#ends
+  }
+}
+
+/** Of addresses, or of their absence. */
+export const sameBytes = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean => {
+  if (a === b) return true
+  if (a === undefined || b === undefined || a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
 /** Equal for equal addresses; of one version, in the order of the addresses. */
 export const addressKey = (address: Uint8Array): string =>
   `${address.length === 4 ? 4 : 6}:${Buffer.from(address).toString('hex')}`

@@ -27,7 +27,8 @@ export class HeldEntries {
 
   /** For a rule that is about to be put. False: the worker takes nothing; then nothing is held for the rule. */
   take(entries: readonly EncapEntry[]): boolean {
-    for (const [i, entry] of entries.entries()) {
+    for (let i = 0; i < entries.length; i++) {
+      const entry = entries[i]!
       let held = this.#held.get(entry.id)
       if (held?.entry !== entry && this.#eswitch.encapPut(entry) !== 'ok') {
         this.release(entries.slice(0, i).map(({ id }) => id))

@@ -26,12 +26,15 @@ const nameOf = (port: number, source: string): string => `${port} ${source}`
 
 export class OuterFlows {
   readonly #flows = new Map<string, Set<FlowRecord>>()
+  /** What was found by key, as ways are asked for by the same ones again and again; nothing when flows have come or gone. */
+  #found = new WeakMap<Int32Array, { readonly flow: FlowRecord | undefined }>()
 
   add(record: FlowRecord): void {
     const name = nameOf(record.inPort, sourceOf(record.match))
     const flows = this.#flows.get(name)
     if (flows) flows.add(record)
     else this.#flows.set(name, new Set([record]))
+    this.#found = new WeakMap()
   }
 
   delete(record: FlowRecord): void {
@@ -39,10 +42,20 @@ export class OuterFlows {
     const flows = this.#flows.get(name)
     flows?.delete(record)
     if (flows?.size === 0) this.#flows.delete(name)
+    this.#found = new WeakMap()
   }
 
-  /** The flow that an outer packet with this key hits. */
+  /** The flow that an outer packet with this key hits. Nobody writes to the key. */
   find(key: Int32Array): FlowRecord | undefined {
+    let found = this.#found.get(key)
+    if (!found) {
+      found = { flow: this.#search(key) }
+      this.#found.set(key, found)
+    }
+    return found.flow
+  }
+
+  #search(key: Int32Array): FlowRecord | undefined {
     const port = key[K_IN_PORT]!
     return (
       this.#among(nameOf(port, sourceText(key, key[K_DL_TYPE]! >>> 16)), key) ?? this.#among(nameOf(port, ANY), key)

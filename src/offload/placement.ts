@@ -185,7 +185,7 @@ export class Placement {
   }
 
   #rulePut(record: FlowRecord, carrier: Carrier, { id, inPort }: PlacedRule): Answer {
-    return carrier.eswitch.rulePut({ id, match: record.matchAt(inPort), actions: record.actions })
+    return carrier.eswitch.rulePut({ id, match: record.match, inPort, actions: record.actions })
   }
 
   #hold(record: FlowRecord, held: HeldEntries): boolean {

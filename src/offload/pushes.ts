@@ -4,9 +4,18 @@ import type { OdpAction } from '../flow/odp.ts'
 
 export type EntryOf = (id: number) => EncapEntry | undefined
 
-/** Entries that are named, those in clones included, each once. */
-export const pushedEntries = (actions: readonly OdpAction[]): readonly number[] =>
-  actions.some(mayPush) ? collectEntries(actions, []) : NONE
+/** Entries that are named, those in clones included, each once. Lists are shared by many flows, and so is the answer. */
+export const pushedEntries = (actions: readonly OdpAction[]): readonly number[] => {
+  if (!actions.some(mayPush)) return NONE
+  let entries = pushed.get(actions)
+  if (!entries) {
+    entries = collectEntries(actions, [])
+    pushed.set(actions, entries)
+  }
+  return entries
+}
+
+const pushed = new WeakMap<readonly OdpAction[], readonly number[]>()
 
 const NONE: readonly number[] = []
 const mayPush = ({ type }: OdpAction): boolean => type === 'tnl_push' || type === 'clone'

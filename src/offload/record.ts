@@ -1,11 +1,12 @@
 /** What the offload module remembers of one datapath flow, and of each rule that it has in an eswitch. */
 import type { DpFlow, FlowStats } from '../datapath/contract.ts'
-import { K_IN_PORT, type Match } from '../flow/key.ts'
+import { K_IN_PORT } from '../flow/key.ts'
 import type { Carrier } from './carrier.ts'
 import type { CheckSubject } from './checks/contract.ts'
 import type { HeldEntries } from './held-entries.ts'
 import { isPop, pushedEntries } from './pushes.ts'
 import { addStats, createStats, RuleAccount } from './rule-account.ts'
+import type { Endpoint } from './tunneled-flows.ts'
 import type { Verdict } from './verdict.ts'
 
 /** One rule of a flow. */
@@ -29,6 +30,8 @@ export class PlacedRule {
 export const NO_RULES: readonly PlacedRule[] = []
 
 const NOTHING: readonly never[] = []
+/** Of flows that no tunnel has to do with. */
+export const NOWHERE: readonly Endpoint[] = []
 
 export class FlowRecord implements CheckSubject {
   verdict: Verdict
@@ -54,11 +57,11 @@ export class FlowRecord implements CheckSubject {
   active = 0
   /** Encap entries that the actions name. */
   entries: readonly number[] = NOTHING
+  /** Kept by tunneled-flows.ts: where it is filed. */
+  endpoints = NOWHERE
   /** The flow takes outer headers off. */
   pops = false
   #flow: DpFlow
-  /** As eswitches see the match, by port. Only tunnelled flows have other ports than their own. */
-  #matches: Map<number, Match> | undefined
 
   constructor(flow: DpFlow, verdict: Verdict, now: number) {
     this.#flow = flow
@@ -72,7 +75,6 @@ export class FlowRecord implements CheckSubject {
   }
 
   set flow(flow: DpFlow) {
-    if (flow.match !== this.#flow.match) this.#matches = undefined
     this.#flow = flow
     this.entries = pushedEntries(flow.actions)
     this.pops = isPop(flow.actions)
@@ -92,20 +94,6 @@ export class FlowRecord implements CheckSubject {
 
   get inPort(): number {
     return this.#flow.match.key[K_IN_PORT]!
-  }
-
-  /** The match with another ingress: decapsulated packets are matched with the port by which the outer ones entered. */
-  matchAt(inPort: number): Match {
-    if (inPort === this.inPort) return this.match
-    this.#matches ??= new Map()
-    let match = this.#matches.get(inPort)
-    if (!match) {
-      const key = this.match.key.slice()
-      key[K_IN_PORT] = inPort
-      match = { key, mask: this.match.mask }
-      this.#matches.set(inPort, match)
-    }
-    return match
   }
 
   /** Adds what the eswitches have carried, as far as known. */

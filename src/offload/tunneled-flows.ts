@@ -4,8 +4,8 @@
  */
 import type { TunnelView } from '../tunnel/contract.ts'
 import type { WayIn } from './checks/contract.ts'
-import { addressKey } from './endpoint.ts'
-import type { FlowRecord } from './record.ts'
+import { addressKey, sameBytes } from './endpoint.ts'
+import { type FlowRecord, NOWHERE } from './record.ts'
 
 export interface Endpoint {
   readonly peer: Uint8Array
@@ -21,16 +21,25 @@ export interface Endpoint {
 
 class Node implements Endpoint {
   readonly key: string
+  readonly hash: number
   readonly peer: Uint8Array
   readonly local?: Uint8Array
   readonly encap = new Set<FlowRecord>()
   readonly decap = new Map<number, Set<FlowRecord>>()
   readonly waysIn = new Map<number, WayIn | undefined>()
 
-  constructor(key: string, peer: Uint8Array, local: Uint8Array | undefined) {
-    this.key = key
+  /** Of a flow that has to do with this endpoint alone, as nearly all. */
+  readonly alone: readonly Node[] = [this]
+
+  constructor(hash: number, peer: Uint8Array, local: Uint8Array | undefined) {
+    this.key = `${addressKey(peer)} ${local ? addressKey(local) : ''}`
+    this.hash = hash
     this.peer = peer
     if (local) this.local = local
+  }
+
+  is(peer: Uint8Array, local: Uint8Array | undefined): boolean {
+    return sameBytes(this.peer, peer) && sameBytes(this.local, local)
   }
 
   get empty(): boolean {
@@ -41,8 +50,12 @@ class Node implements Endpoint {
 /** What the structure tells when the first flow from a peer comes and when the last one goes. */
 export type Watcher = Pick<TunnelView, 'watch' | 'unwatch'>
 
-const keyOf = (peer: Uint8Array, local: Uint8Array | undefined): string =>
-  `${addressKey(peer)} ${local ? addressKey(local) : ''}`
+const hashOf = (peer: Uint8Array, local: Uint8Array | undefined): number => {
+  let h = peer.length
+  for (let i = 0; i < peer.length; i++) h = Math.imul(h ^ peer[i]!, 0x9e3779b1) ^ (h >>> 15)
+  if (local) for (let i = 0; i < local.length; i++) h = Math.imul(h ^ local[i]!, 0x9e3779b1) ^ (h >>> 15)
+  return h
+}
 
 /** The first or the last address of a prefix. */
 const edge = (prefix: Uint8Array, length: number, fill: 0 | 1): Uint8Array =>
@@ -54,8 +67,8 @@ const edge = (prefix: Uint8Array, length: number, fill: 0 | 1): Uint8Array =>
 
 export class TunneledFlows {
   readonly #sorted: Node[] = []
-  readonly #byKey = new Map<string, Node>()
-  readonly #places = new Map<FlowRecord, Set<Node>>()
+  readonly #byHash = new Map<number, Node[]>()
+  #size = 0
   #watcher: Watcher | undefined
 
   /** Has the peers that are there already watched, and those that come. */
@@ -74,32 +87,37 @@ export class TunneledFlows {
       if (flows) flows.add(record)
       else node.decap.set(decap, new Set([record]))
     }
-    const places = this.#places.get(record)
-    if (places) places.add(node)
-    else this.#places.set(record, new Set([node]))
+    const { endpoints } = record
+    if (endpoints.length === 0) {
+      record.endpoints = node.alone
+      this.#size++
+    } else if (!endpoints.includes(node)) record.endpoints = [...endpoints, node]
   }
 
   /** Wherever it is. */
   tunneledFlowDel(record: FlowRecord): void {
-    for (const node of this.#places.get(record) ?? []) {
+    if (record.endpoints.length === 0) return
+    for (const node of record.endpoints as readonly Node[]) {
       node.encap.delete(record)
       const watched = node.decap.size > 0
       for (const [port, flows] of node.decap) if (flows.delete(record) && flows.size === 0) node.decap.delete(port)
       if (watched && node.decap.size === 0) this.#watcher?.unwatch(node.peer, node.local)
       if (node.empty) this.#remove(node)
     }
-    this.#places.delete(record)
+    record.endpoints = NOWHERE
+    this.#size--
   }
 
   /** The endpoint that a flow's packets come from. */
   origin(record: FlowRecord): Endpoint | undefined {
-    for (const node of this.#places.get(record) ?? []) if (node.decap.get(record.inPort)?.has(record)) return node
+    const { endpoints, inPort } = record
+    for (let i = 0; i < endpoints.length; i++) if (endpoints[i]!.decap.get(inPort)?.has(record)) return endpoints[i]
     return undefined
   }
 
   /** Flows in the structure. */
   get size(): number {
-    return this.#places.size
+    return this.#size
   }
 
   get endpoints(): number {
@@ -114,7 +132,7 @@ export class TunneledFlows {
   /** Those of one peer; without `local`, with all our addresses. */
   of(peer: Uint8Array, local?: Uint8Array): Iterable<Endpoint> {
     if (!local) return this.under(peer, peer.length * 8)
-    const node = this.#byKey.get(keyOf(peer, local))
+    const node = this.#find(hashOf(peer, local), peer, local)
     return node ? [node] : []
   }
 
@@ -129,17 +147,25 @@ export class TunneledFlows {
   }
 
   #node(peer: Uint8Array, local: Uint8Array | undefined): Node {
-    const key = keyOf(peer, local)
-    const known = this.#byKey.get(key)
+    const hash = hashOf(peer, local)
+    const known = this.#find(hash, peer, local)
     if (known) return known
-    const node = new Node(key, peer, local)
-    this.#byKey.set(key, node)
-    this.#sorted.splice(this.#lowerBound(key), 0, node)
+    const node = new Node(hash, peer, local)
+    const others = this.#byHash.get(hash)
+    if (others) others.push(node)
+    else this.#byHash.set(hash, [node])
+    this.#sorted.splice(this.#lowerBound(node.key), 0, node)
     return node
   }
 
+  #find(hash: number, peer: Uint8Array, local: Uint8Array | undefined): Node | undefined {
+    return this.#byHash.get(hash)?.find((node) => node.is(peer, local))
+  }
+
   #remove(node: Node): void {
-    this.#byKey.delete(node.key)
+    const others = this.#byHash.get(node.hash)!.filter((other) => other !== node)
+    if (others.length > 0) this.#byHash.set(node.hash, others)
+    else this.#byHash.delete(node.hash)
     this.#sorted.splice(this.#lowerBound(node.key), 1)
   }
 

@@ -14,7 +14,7 @@ import type { Carrier } from './carrier.ts'
 import { unableAction } from './checks/action.ts'
 import type { CheckSubject, CheckView, WayIn } from './checks/contract.ts'
 import { EncapEntries } from './encap-entries.ts'
-import { decapEnds } from './endpoint.ts'
+import { DecapEnds, decapEnds, sameBytes } from './endpoint.ts'
 import { EventLog, type Outcome } from './events.ts'
 import { OuterFlows } from './outer-flows.ts'
 import { outputPorts, wirePorts } from './pushes.ts'
@@ -54,6 +54,7 @@ export class Tunnels {
   readonly events: EventLog
   readonly #outer = new OuterFlows()
   readonly #rework: Rework
+  readonly #ends = new DecapEnds()
   /** Keys of outer packets for which a flow was asked for since something changed about those. */
   readonly #asked = new Set<string>()
   /** Carrier of each flow of outer packets, as those of the inner ones know it. */
@@ -229,7 +230,7 @@ export class Tunnels {
       const entry = this.entries.get(id)
       if (entry) this.flows.tunneledFlowAdd(record, entry.peer, entry.local)
     }
-    const ends = this.#isDecap(record) ? decapEnds(record.match) : undefined
+    const ends = this.#isDecap(record) ? this.#ends.of(record.match) : undefined
     if (ends) this.flows.tunneledFlowAdd(record, ends.peer, ends.local, record.inPort)
   }
 
@@ -323,8 +324,5 @@ export class Tunnels {
 /** Where the flow's rules are, as text; undefined: nowhere. */
 const placeOf = ({ carrier, rules }: FlowRecord): string | undefined =>
   carrier && `${carrier.eswitch.name} ${rules.map(({ inPort }) => inPort).join(' ')}`
-
-const sameBytes = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
-  a === b || (a !== undefined && b !== undefined && a.length === b.length && a.every((byte, i) => byte === b[i]))
 
 const sameEnds = (a: EncapEntry, b: EncapEntry): boolean => sameBytes(a.peer, b.peer) && sameBytes(a.local, b.local)

@@ -32,12 +32,12 @@ export const decide = (ofproto: Ofproto, key: Int32Array, learn: boolean, used: 
     lookAtTunnel(mask)
     return { actions: UNKNOWN_VNI, mask: ofproto.masks.share(mask), effects: [], failed: false, handed: [] }
   }
-  const { memory, masks, lists } = ofproto
+  const { memory, masks, lists, effectLists } = ofproto
   const { actions, wc, effects, error, handed } = translate({ key, inPort, learn, used, reporter: null, memory })
   return {
     actions: lists.share(actions),
     mask: masks.share(toDatapathMask(wc, key)),
-    effects,
+    effects: effectLists.share(effects),
     failed: error !== null,
     handed,
   }

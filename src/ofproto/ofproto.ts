@@ -9,6 +9,7 @@ import { CodedError } from '../lib/errors.ts'
 import { Generation } from '../lib/generation.ts'
 import { ActionLists } from './action-lists.ts'
 import { Bridge, type BridgeHost, type BridgeOptions } from './bridge.ts'
+import { EffectLists } from './effect-lists.ts'
 import type { Port } from './port.ts'
 import { XlateMemory } from './translate/context.ts'
 import { Tunnels } from './tunnels.ts'
@@ -24,6 +25,7 @@ export class Ofproto {
   readonly memory = new XlateMemory()
   readonly masks = new SharedWords()
   readonly lists = new ActionLists()
+  readonly effectLists = new EffectLists()
   readonly #bridges = new Map<string, Bridge>()
   readonly #byName = new Map<string, Port>()
   readonly #byDp = new Map<number, Port>()

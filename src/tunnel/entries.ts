@@ -59,6 +59,8 @@ export class EncapTable {
   readonly #limit: number
   readonly #byKey = new Map<string, EncapRecord>()
   readonly #byId = new Map<number, EncapRecord>()
+  /** Those asked for with an object that came before: without making their key again. */
+  readonly #bySpec = new WeakMap<EncapSpec, EncapRecord>()
   /** Those that nobody holds, longest first. */
   readonly #idle = new Set<EncapRecord>()
   #next = 0
@@ -76,15 +78,15 @@ export class EncapTable {
 
   /** TunnelLayer.encap. */
   encap(spec: EncapSpec, resolve: boolean): number {
+    const asked = this.#bySpec.get(spec)
+    if (asked && this.#byId.get(asked.entry.id) === asked) return this.#again(asked, resolve)
     const { peer, local, tos, ttl, dstPort } = spec
     const waySpec: WaySpec = { peer, tos, ttl, dstPort, ...(local ? { local } : {}) }
     const key = entryKey(spec, waySpec)
     const known = this.#byKey.get(key)
     if (known) {
-      this.#touch(known)
-      // Whoever is asked for already, or has just failed, is the neighbours' matter.
-      if (resolve && known.way.look.outcome.state !== 'ready') this.#examine(known.way, true)
-      return known.entry.id
+      this.#bySpec.set(spec, known)
+      return this.#again(known, resolve)
     }
     const id = this.#id()
     if (id < 0) {
@@ -99,6 +101,7 @@ export class EncapTable {
     const record: EncapRecord = { key, spec, way, holds: 0, idle: this.#parts.clock.now(), entry, outcome }
     way.entries.add(record)
     this.#byKey.set(key, record)
+    this.#bySpec.set(spec, record)
     this.#byId.set(id, record)
     this.#idle.add(record)
     this.#arm(LINGER)
@@ -173,6 +176,13 @@ export class EncapTable {
     for (const record of [...this.#idle]) this.#remove(record)
     this.#sweep?.()
     this.#sweep = undefined
+  }
+
+  #again(record: EncapRecord, resolve: boolean): number {
+    this.#touch(record)
+    // Whoever is asked for already, or has just failed, is the neighbours' matter.
+    if (resolve && record.way.look.outcome.state !== 'ready') this.#examine(record.way, true)
+    return record.entry.id
   }
 
   #examine(way: Way, resolve: boolean): void {

@@ -33,6 +33,9 @@ export interface TunnelConflict<H> {
   readonly port: H
 }
 
+/** The words of a key by which a packet's port is found. */
+const ASKED = [K_IN_PORT, K_TUN_ID, K_TUN_ID + 1, ...[0, 1, 2, 3].flatMap((i) => [K_TUN_SRC + i, K_TUN_DST + i])]
+
 const KINDS = 12
 const LOCAL_FIXED = 0
 const LOCAL_ANY = 1
@@ -69,6 +72,9 @@ export class TunnelPorts<H> implements TunnelPortNumbers {
   readonly #uses = new Map<number, number>()
   readonly #dpPorts = new Map<number, number>()
   readonly #udpPorts = new Map<number, number>()
+  /** The question that was answered last, as words, and the answer; empty when that may be another one. Mostly the next packet asks the same. */
+  readonly #asked = new Int32Array(ASKED.length)
+  #answered: { readonly port: H | undefined } | undefined
 
   /** Undefined when it is done; a conflict changes nothing. */
   add(config: TunnelConfig, port: H): TunnelConflict<H> | undefined {
@@ -81,6 +87,7 @@ export class TunnelPorts<H> implements TunnelPortNumbers {
       return { error: 'EEXIST', message, port: other }
     }
     kind.set(id, port)
+    this.#answered = undefined
     this.#configs.set(port, config)
     this.#uses.set(config.dstPort, (this.#uses.get(config.dstPort) ?? 0) + 1)
     return undefined
@@ -91,6 +98,7 @@ export class TunnelPorts<H> implements TunnelPortNumbers {
     const config = this.#configs.get(port)
     if (!config) return false
     this.#configs.delete(port)
+    this.#answered = undefined
     this.#kinds[kindOf(config)]!.delete(configId(config))
     const uses = this.#uses.get(config.dstPort)! - 1
     if (uses > 0) this.#uses.set(config.dstPort, uses)
@@ -104,6 +112,17 @@ export class TunnelPorts<H> implements TunnelPortNumbers {
 
   /** The port that takes a packet with this key: K_IN_PORT is a datapath port, the K_TUN_* words are as received. */
   lookup(key: Int32Array): H | undefined {
+    const asked = this.#asked
+    let same = 0
+    while (same < ASKED.length && asked[same] === key[ASKED[same]!]) same++
+    if (this.#answered !== undefined && same === ASKED.length) return this.#answered.port
+    for (let i = 0; i < ASKED.length; i++) asked[i] = key[ASKED[i]!]!
+    const port = this.#find(key)
+    this.#answered = { port }
+    return port
+  }
+
+  #find(key: Int32Array): H | undefined {
     const udpPort = this.#udpPorts.get(key[K_IN_PORT]!)
     if (udpPort === undefined) return undefined
     // A tunnel id beyond 32 bits is none of VXLAN's.
@@ -133,6 +152,7 @@ export class TunnelPorts<H> implements TunnelPortNumbers {
 
   /** From the wiring: the datapath port of a UDP port; undefined: it has none any more. */
   setDpPort(udpPort: number, dpPort: number | undefined): void {
+    this.#answered = undefined
     const old = this.#dpPorts.get(udpPort)
     if (old !== undefined) this.#udpPorts.delete(old)
     if (dpPort === undefined) this.#dpPorts.delete(udpPort)

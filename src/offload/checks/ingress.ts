@@ -6,7 +6,15 @@
 import type { Eswitch } from '../../eswitch/contract.ts'
 import type { IngressMember } from '../../tunnel/contract.ts'
 import type { Refusal } from '../verdict.ts'
-import { type CheckSubject, type CheckView, type Entry, placeText, portName, portText } from './contract.ts'
+import {
+  type CheckSubject,
+  type CheckView,
+  type Entrance,
+  type Entry,
+  placeText,
+  portName,
+  portText,
+} from './contract.ts'
 import { wayRefusal } from './encap-entry.ts'
 
 export type EntryResult = Entry | { readonly refusal: Refusal; readonly asked?: Eswitch }
@@ -43,21 +51,33 @@ const decapEntry = (flow: CheckSubject, view: CheckView): EntryResult => {
   if (!found) return { refusal: noEswitch(flow, view) }
   const { peer, result: way } = found
   if (way.type === 'none') return { refusal: wayRefusal(way.check, peer, way.detail) }
-  const eswitches = way.members.map(({ port }) => view.eswitchOf(port))
-  const stray = way.members.find((_, i) => !eswitches[i])
-  if (stray)
-    return {
-      refusal: {
-        check: 'no-eswitch',
-        what: portName(stray.port, view),
-        detail: `packets from ${peer} enter by ${portText(stray.port, view)}, ${placeText(stray.port, view)}`,
-        retryOn: ['port-change', 'route-change'],
-      },
-    }
-  const eswitch = eswitches[0]!
-  const other = way.members.find((_, i) => eswitches[i] !== eswitch)
-  if (other) return { refusal: twoSwitches(peer, [way.members[0]!, other], view) }
-  return { eswitch, entrances: way.members.map(({ port, key }) => ({ port, outer: key })) }
+  const { members } = way
+  for (const { port } of members)
+    if (!view.eswitchOf(port))
+      return {
+        refusal: {
+          check: 'no-eswitch',
+          what: portName(port, view),
+          detail: `packets from ${peer} enter by ${portText(port, view)}, ${placeText(port, view)}`,
+          retryOn: ['port-change', 'route-change'],
+        },
+      }
+  const eswitch = view.eswitchOf(members[0]!.port)!
+  for (const member of members)
+    if (view.eswitchOf(member.port) !== eswitch) return { refusal: twoSwitches(peer, [members[0]!, member], view) }
+  return { eswitch, entrances: entrancesOf(members) }
+}
+
+/** The same for all flows of a way. */
+const entrances = new WeakMap<readonly IngressMember[], readonly Entrance[]>()
+
+const entrancesOf = (members: readonly IngressMember[]): readonly Entrance[] => {
+  let known = entrances.get(members)
+  if (!known) {
+    known = members.map(({ port, key }) => ({ port, outer: key }))
+    entrances.set(members, known)
+  }
+  return known
 }
 
 const twoSwitches = (peer: string, members: readonly IngressMember[], view: CheckView): Refusal => ({

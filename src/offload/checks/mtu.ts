@@ -4,6 +4,7 @@
  */
 
 import { addressText } from '../../flow/address.ts'
+import type { EncapEntry } from '../../flow/encap.ts'
 import { K_VLAN0, K_VLAN1, type Match, VLAN_CFI } from '../../flow/key.ts'
 import type { OdpAction } from '../../flow/odp.ts'
 import { outputPorts } from '../pushes.ts'
@@ -50,17 +51,27 @@ const ofEntry = (id: number, tags: number, entrances: readonly Entrance[], view:
     const mtu = view.mtu(port)
     if (mtu === 0) continue
     const size = outer === undefined ? mtu : mtu - OUTER4
-    const tooBig = (limit: number, whose: string): Refusal => ({
-      check: 'mtu',
-      what: `${size}+${more}>${limit}`,
-      detail: `packets of ${portText(port, view)} have up to ${size} bytes, ${more} more on the way to ${addressText(entry.peer)}, and the MTU of ${whose} is ${limit}`,
-      retryOn: ['mtu-change', 'route-change'],
-    })
     for (const out of outputPorts(entry.actions)) {
       const limit = view.mtu(out)
-      if (limit > 0 && size + more > limit) return tooBig(limit, portName(out, view))
+      if (limit > 0 && size + more > limit) return tooBig(port, size, more, entry, limit, portName(out, view), view)
     }
-    if (entry.mtu > 0 && size + more > entry.mtu) return tooBig(entry.mtu, 'the underlay')
+    if (entry.mtu > 0 && size + more > entry.mtu)
+      return tooBig(port, size, more, entry, entry.mtu, 'the underlay', view)
   }
   return undefined
 }
+
+const tooBig = (
+  port: number,
+  size: number,
+  more: number,
+  { peer }: EncapEntry,
+  limit: number,
+  whose: string,
+  view: CheckView,
+): Refusal => ({
+  check: 'mtu',
+  what: `${size}+${more}>${limit}`,
+  detail: `packets of ${portText(port, view)} have up to ${size} bytes, ${more} more on the way to ${addressText(peer)}, and the MTU of ${whose} is ${limit}`,
+  retryOn: ['mtu-change', 'route-change'],
+})

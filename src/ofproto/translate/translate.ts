@@ -47,6 +47,5 @@ export const translate = (input: XlateInput): XlateResult => {
   x.reporter?.leave()
   finishWildcards(x.wc, input.key, x.flow)
   const { wc, effects, error, flow, handed } = x
-  // Flows keep them for long: without the room to grow that lists have which are made one by one.
-  return { actions: finalActions(x), wc, effects: effects.slice(), error, flow, handed: error === null ? handed : [] }
+  return { actions: finalActions(x), wc, effects, error, flow, handed: error === null ? handed : [] }
 }

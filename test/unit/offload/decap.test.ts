@@ -1,5 +1,6 @@
 /** Flows of decapsulated packets: rules at the real ingress, behind the flows of the outer packets. */
 import { describe, expect, test } from 'vitest'
+import { ingressOf } from '../../../src/eswitch/contract.ts'
 import { K_IN_PORT } from '../../../src/flow/key.ts'
 import type { Offloaded } from '../../../src/offload/verdict.ts'
 import { hit, matchOf, output } from './fakes.ts'
@@ -18,7 +19,7 @@ const createMany = () => {
   const ids = flowsOf(PEER)
   const others = flowsOf(OTHER)
   const codes = (of = ids): string[] => [...new Set(of.map(rig.code))]
-  const ports = (id: number): number[] => rig.rulesOf(id).map(({ rule }) => rule.match.key[K_IN_PORT]!)
+  const ports = (id: number): number[] => rig.rulesOf(id).map(({ rule }) => ingressOf(rule))
   const move = async (way: Parameters<typeof rig.view.move>[1], peer = PEER): Promise<void> => {
     rig.view.event(`${peer}/32`, () => rig.view.move(peer, way))
     await rig.rest()

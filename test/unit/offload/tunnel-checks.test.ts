@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
+import { ingressOf } from '../../../src/eswitch/contract.ts'
 import type { EncapReason } from '../../../src/flow/encap.ts'
-import { K_IN_PORT, K_VLAN0 } from '../../../src/flow/key.ts'
+import { K_VLAN0 } from '../../../src/flow/key.ts'
 import type { OdpAction } from '../../../src/flow/odp.ts'
 import { explain } from '../../../src/offload/explain.ts'
 import type { Refused } from '../../../src/offload/verdict.ts'
@@ -153,7 +154,7 @@ describe('decapsulation', () => {
     put(outerMatch(P0), [POP])
     const id = put(innerMatch(PEER), [output(1)])
     expect(code(id)).toBe('offloaded')
-    expect(rulesOf(id)[0]!.rule.match.key[K_IN_PORT]).toBe(P0)
+    expect(ingressOf(rulesOf(id)[0]!.rule)).toBe(P0)
     expect(nic0.rules.size).toBe(2)
     expect(module.tunnelFacts(id)).toEqual([
       { direction: 'decap', peer: PEER, local: '192.168.0.1', ports: [P0], state: 'found' },

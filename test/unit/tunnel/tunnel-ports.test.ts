@@ -69,6 +69,22 @@ describe('look-up', () => {
     expect(ports.lookup(key('10.0.0.2', '10.0.0.1', 5, 8))).toBeUndefined()
   })
 
+  test('the same packet is answered anew when ports or numbers have changed', () => {
+    const ports = create()
+    const packet = key('10.0.0.2', '10.0.0.1', 5)
+    expect(ports.lookup(packet)).toBeUndefined()
+    ports.add(config({ key: 5 }), 'one')
+    expect(ports.lookup(packet)).toBe('one')
+    ports.add(config({ key: 5, local: ip('10.0.0.1') }), 'two')
+    expect(ports.lookup(packet)).toBe('two')
+    ports.remove('two')
+    expect(ports.lookup(packet)).toBe('one')
+    ports.setDpPort(4789, undefined)
+    expect(ports.lookup(packet)).toBeUndefined()
+    ports.setDpPort(4789, 7)
+    expect(ports.lookup(packet)).toBe('one')
+  })
+
   test('a port without key takes key 0 alone', () => {
     const ports = create(['none', {}])
     expect(ports.lookup(key('10.0.0.2', '10.0.0.1', 0))).toBe('none')

@@ -347,6 +347,35 @@ describe('lifetime', () => {
     expect(parts.tunnels.encap(specTo('192.0.2.1'), true)).not.toBe(a)
   })
 
+  test('a spec that is kept is known again, and after its entry has gone gets another one', () => {
+    const parts = createSimple()
+    const { tunnels } = parts
+    const spec = specTo('192.0.2.1')
+    const a = tunnels.encap(spec, true)
+    expect(tunnels.encap(spec, true)).toBe(a)
+    expect(tunnels.encap(specTo('192.0.2.1'), true)).toBe(a)
+    pass(parts, 11_000)
+    expect(tunnels.entry(a)).toBeUndefined()
+    const b = tunnels.encap(spec, true)
+    expect(b).not.toBe(a)
+    expect(tunnels.entry(b)!.peer).toEqual(ip('192.0.2.1'))
+    expect(tunnels.encap(spec, true)).toBe(b)
+  })
+
+  test('asking for a spec that is kept keeps its entry, and asks for a neighbour anew', () => {
+    const parts = createSimple()
+    const { tunnels, neighbours } = parts
+    const spec = specTo('10.0.2.7')
+    const a = tunnels.encap(spec, false)
+    expect(neighbours.resolved).toEqual([])
+    for (let i = 0; i < 4; i++) {
+      tunnels.encap(spec, false)
+      pass(parts, 6000)
+    }
+    expect(tunnels.encap(spec, true)).toBe(a)
+    expect(neighbours.resolved).toEqual(['10.0.2.7@2'])
+  })
+
   test('next hops are kept alive while an entry is held', () => {
     const { tunnels, neighbours, fib, scheduler } = createSimple()
     const { id } = entryTo(tunnels, '192.0.2.9')
