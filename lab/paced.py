@@ -3,7 +3,7 @@
 Usage: paced.py OWN PEER PORT RATE [SECONDS]. Prints `running` when both ends hear each other, and after SECONDS, or on SIGTERM, one line of JSON:
 sent, and elapsed, the seconds that it took; received, lost, duplicates, reordered of the other end's packets; longest_ms, the longest time without one; gaps, the first ones lost: [number, how many, Unix time].
 
-A packet is type (1 byte: hello, data, end, heard) and number (8 bytes). Both ends greet until they are greeted, so that no packet is sent before the other end listens; at
+A packet is type (1 byte: hello, data, end, heard) and number (8 bytes). Both ends greet, and tell whether they have been greeted, until they know that they are heard: no packet is sent before its way is open; at
 the end each tells how many it has sent until that is heard.
 """
 
@@ -52,13 +52,15 @@ count = {"received": 0, "duplicates": 0, "reordered": 0}
 next_number = 0
 last_heard = longest = 0.0
 gaps = []
-greeted = end_heard = False
+greeted = understood = end_heard = False
 expected = None
 
 
 def received(kind, number, now):
-    global next_number, last_heard, longest, greeted, end_heard, expected
+    global next_number, last_heard, longest, greeted, understood, end_heard, expected
     greeted = True
+    # Who sends anything else than an unanswered greeting has heard ours.
+    understood = understood or kind != HELLO or number == 1
     if kind == HELLO:
         return
     if kind == END:
@@ -100,13 +102,13 @@ def drain(timeout):
 
 
 limit = time.monotonic() + GREETING_LIMIT
-while not greeted:
+while not understood:
     if stopping or time.monotonic() > limit:
-        sys.exit(f"{peer} is not heard")
-    send(HELLO, 0)
+        sys.exit(f"{peer} {'does not hear us' if greeted else 'is not heard'}")
+    send(HELLO, int(greeted))
     drain(GREETING_EVERY)
 for _ in range(5):
-    send(HELLO, 0)
+    send(HELLO, 1)
 print("running", flush=True)
 
 start = time.monotonic()

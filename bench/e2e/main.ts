@@ -162,7 +162,9 @@ else {
     KINDS.map(({ name }) => name),
   )
   known('work', WORK)
+  let ending = false
   const end = (status: number, words: string): void => {
+    ending = true
     console.error(`scripts/bench: ${words}`)
     void closeAll().finally(() => process.exit(status))
   }
@@ -170,5 +172,13 @@ else {
   process.once('SIGTERM', () => end(143, 'ended'))
   const limit = number('limit')
   const timer = setTimeout(() => end(124, `not done within ${limit} minutes`), limit * 60_000)
-  process.exitCode = await bench().finally(() => clearTimeout(timer))
+  try {
+    process.exitCode = await bench()
+  } catch (error) {
+    // Of work that was cut off: `end` ends the process when all is undone.
+    if (ending) await new Promise(() => {})
+    throw error
+  } finally {
+    clearTimeout(timer)
+  }
 }

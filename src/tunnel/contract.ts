@@ -37,6 +37,8 @@ export interface EncapSpec {
   readonly ttl: number | 'inherit'
   readonly df: boolean
   readonly csum: boolean
+  /** This very object is asked for again and again, and may be known by itself. */
+  readonly lasting?: true
 }
 
 /** What ofproto asks of this layer. */

@@ -59,7 +59,7 @@ export class EncapTable {
   readonly #limit: number
   readonly #byKey = new Map<string, EncapRecord>()
   readonly #byId = new Map<number, EncapRecord>()
-  /** Those asked for with an object that came before: without making their key again. */
+  /** By specs that last: without making their key again. */
   readonly #bySpec = new WeakMap<EncapSpec, EncapRecord>()
   /** Those that nobody holds, longest first. */
   readonly #idle = new Set<EncapRecord>()
@@ -78,14 +78,14 @@ export class EncapTable {
 
   /** TunnelLayer.encap. */
   encap(spec: EncapSpec, resolve: boolean): number {
-    const asked = this.#bySpec.get(spec)
+    const asked = spec.lasting && this.#bySpec.get(spec)
     if (asked && this.#byId.get(asked.entry.id) === asked) return this.#again(asked, resolve)
     const { peer, local, tos, ttl, dstPort } = spec
     const waySpec: WaySpec = { peer, tos, ttl, dstPort, ...(local ? { local } : {}) }
     const key = entryKey(spec, waySpec)
     const known = this.#byKey.get(key)
     if (known) {
-      this.#bySpec.set(spec, known)
+      if (spec.lasting) this.#bySpec.set(spec, known)
       return this.#again(known, resolve)
     }
     const id = this.#id()
@@ -101,7 +101,7 @@ export class EncapTable {
     const record: EncapRecord = { key, spec, way, holds: 0, idle: this.#parts.clock.now(), entry, outcome }
     way.entries.add(record)
     this.#byKey.set(key, record)
-    this.#bySpec.set(spec, record)
+    if (spec.lasting) this.#bySpec.set(spec, record)
     this.#byId.set(id, record)
     this.#idle.add(record)
     this.#arm(LINGER)

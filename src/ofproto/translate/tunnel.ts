@@ -11,19 +11,20 @@ import { ETH_IP, ETH_IPV6, ethDst, ethType, ipProto, isLaterFragment, NW_PROTO, 
 
 const VNI = 0xffffff
 
-/** Of options that say all: one object for all flows, by which the tunnel layer knows it. */
-const whole = new WeakMap<TunnelConfig, EncapSpec | DropReason>()
+/** Of options that say all: one object for all flows. */
+const lasting = new WeakMap<TunnelConfig, EncapSpec | DropReason>()
 
+/** The header that the port's options and the flow's tun_* fields ask for, or why there can be none. */
 const specOf = (flow: Int32Array, config: TunnelConfig): EncapSpec | DropReason => {
   if (config.remote === 'flow' || config.local === 'flow' || config.key === 'flow') return makeSpec(flow, config)
-  const known = whole.get(config)
+  const known = lasting.get(config)
   if (known !== undefined) return known
-  const spec = makeSpec(flow, config)
-  whole.set(config, spec)
+  const made = makeSpec(flow, config)
+  const spec = typeof made === 'string' ? made : { ...made, lasting: true as const }
+  lasting.set(config, spec)
   return spec
 }
 
-/** The header that the port's options and the flow's tun_* fields ask for, or why there can be none. */
 const makeSpec = (flow: Int32Array, config: TunnelConfig): EncapSpec | DropReason => {
   const peer = config.remote === 'flow' ? addressOfWords(flow, K_TUN_DST) : config.remote
   const local = config.local === 'flow' ? addressOfWords(flow, K_TUN_SRC) : config.local

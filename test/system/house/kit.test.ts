@@ -12,6 +12,7 @@ import { LiveCapture } from '../kit/live.ts'
 import { ping } from '../kit/ping.ts'
 import { must, run } from '../kit/process.ts'
 import { makeFrames, scapy, sendFrames } from '../kit/scapy.ts'
+import { Stream } from '../kit/stream.ts'
 import { type Guest, Testbed } from '../kit/testbed.ts'
 
 /** The kit itself, on a plain veth pair: what it says of a switch is worth no more than what it says of a wire. */
@@ -34,6 +35,18 @@ describe('on a wire', () => {
     expect(await ping(a, '10.9.0.2')).toMatchObject({ loss: 0, duplicates: 0 })
     expect(await ping(a, 'fd09::2')).toMatchObject({ loss: 0 })
     expect((await ping(a, '10.9.0.3', { count: 1, wait: 1 })).loss).toBe(100)
+  })
+
+  it('begins a stream when the way is open in both directions, so that nothing is lost of it', async () => {
+    await a.must(['ip', 'neigh', 'replace', '10.9.0.2', 'lladdr', '02:00:00:00:00:99', 'dev', 'e0', 'nud', 'permanent'])
+    const starting = Stream.start(a, '10.9.0.1', b, '10.9.0.2')
+    const heard = async (): Promise<number> =>
+      Number((await a.must(['cat', '/proc/net/snmp'])).match(/^Udp: (\d+)/m)?.[1])
+    const before = await heard()
+    await expect.poll(heard, { interval: 5, timeout: 10_000 }).toBeGreaterThan(before + 10)
+    await a.must(['ip', 'neigh', 'del', '10.9.0.2', 'dev', 'e0'])
+    const ends = await (await starting).stop()
+    for (const end of ends) expect(end).toMatchObject({ lost: 0, duplicates: 0, ended: true })
   })
 
   it('sees super-frames at both ends, and finds them equal as packets', async () => {
@@ -102,6 +115,15 @@ describe('the kernel', () => {
 
 describe('what a run leaves', () => {
   const ledgers = '/run/tapswitch-ledgers'
+
+  it('is nothing after the end, for everyone who asks for it', async () => {
+    const own = new Testbed()
+    const guest = await own.guest('g')
+    const first = own.close()
+    await own.close()
+    expect(existsSync(`/run/netns/${guest.netns}`)).toBe(false)
+    await first
+  })
 
   it('is nothing after the end', async () => {
     const own = new Testbed()

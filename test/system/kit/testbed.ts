@@ -52,6 +52,7 @@ export class Testbed {
   readonly folder: string
   readonly #ledger: Ledger
   readonly #undo: (() => unknown)[] = []
+  #closing: Promise<void> | undefined
 
   constructor() {
     this.prefix = `ts${process.pid}x${created++}`
@@ -103,8 +104,15 @@ export class Testbed {
     this.defer(() => rmSync(path, { force: true }))
   }
 
-  /** Undoes everything; the first failure is thrown after all has been tried. */
-  async close(): Promise<void> {
+  /** Undoes everything; the first failure is thrown after all has been tried. Who asks again, as an interruption does in the midst of it, waits for the same end. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close().finally(() => {
+      this.#closing = undefined
+    })
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     const failures: unknown[] = []
     for (const undo of this.#undo.splice(0).reverse()) {
       try {

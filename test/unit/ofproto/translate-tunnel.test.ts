@@ -53,6 +53,7 @@ describe('output to a tunnel', () => {
       ttl: 9,
       df: true,
       csum: false,
+      lasting: true,
     })
   })
 

@@ -347,10 +347,10 @@ describe('lifetime', () => {
     expect(parts.tunnels.encap(specTo('192.0.2.1'), true)).not.toBe(a)
   })
 
-  test('a spec that is kept is known again, and after its entry has gone gets another one', () => {
+  test('a spec that lasts is known again, and after its entry has gone gets another one', () => {
     const parts = createSimple()
     const { tunnels } = parts
-    const spec = specTo('192.0.2.1')
+    const spec = specTo('192.0.2.1', { lasting: true })
     const a = tunnels.encap(spec, true)
     expect(tunnels.encap(spec, true)).toBe(a)
     expect(tunnels.encap(specTo('192.0.2.1'), true)).toBe(a)
@@ -362,10 +362,10 @@ describe('lifetime', () => {
     expect(tunnels.encap(spec, true)).toBe(b)
   })
 
-  test('asking for a spec that is kept keeps its entry, and asks for a neighbour anew', () => {
+  test('asking for a spec that lasts keeps its entry, and asks for a neighbour anew', () => {
     const parts = createSimple()
     const { tunnels, neighbours } = parts
-    const spec = specTo('10.0.2.7')
+    const spec = specTo('10.0.2.7', { lasting: true })
     const a = tunnels.encap(spec, false)
     expect(neighbours.resolved).toEqual([])
     for (let i = 0; i < 4; i++) {
