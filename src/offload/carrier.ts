@@ -1,18 +1,19 @@
 /** One eswitch as the offload module sees it: which flows it carries, who waits for room, and counters. */
 import type { Eswitch } from '../eswitch/contract.ts'
+import { FlowBag } from './flow-bag.ts'
 import { HeldEntries } from './held-entries.ts'
 import type { FlowRecord } from './record.ts'
 import type { CheckName, Refusal } from './verdict.ts'
 
 export class Carrier {
   readonly eswitch: Eswitch
-  readonly carried = new Set<FlowRecord>()
+  readonly carried = new FlowBag('carriedAt')
   /** Of the worker that runs now. */
   entries: HeldEntries
   /** Flows for which a rule was evicted, should its place not be free at once. First in line. */
   readonly successors = new Set<FlowRecord>()
   /** Walks over `carried` in search of victims. */
-  #hand: Iterator<FlowRecord> | undefined
+  #hand = 0
   /** No search for victims before this time (Clock milliseconds): the last one found none. */
   searchAfter = 0
   /** A job that fills free places is queued. */
@@ -57,15 +58,9 @@ export class Carrier {
 
   /** Up to `n` carried flows, another part each time, all of them in turn. */
   *nextCarried(n: number): Generator<FlowRecord> {
-    for (let left = Math.min(n, this.carried.size); left > 0; left--) {
-      this.#hand ??= this.carried.values()
-      let next = this.#hand.next()
-      if (next.done) {
-        this.#hand = this.carried.values()
-        next = this.#hand.next()
-        if (next.done) return
-      }
-      yield next.value
+    for (let left = Math.min(n, this.carried.size); left > 0 && this.carried.size > 0; left--) {
+      if (this.#hand >= this.carried.size) this.#hand = 0
+      yield this.carried.at(this.#hand++)
     }
   }
 }

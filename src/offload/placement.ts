@@ -77,9 +77,9 @@ export class Placement {
     carrier.entries.lose()
     carrier.entries = new HeldEntries(carrier.eswitch)
     const lost = [...carrier.carried]
-    carrier.carried.clear()
     carrier.successors.clear()
     for (const record of lost) {
+      carrier.carried.delete(record)
       const { rules } = record
       record.rules = NO_RULES
       for (const rule of rules) {

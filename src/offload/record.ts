@@ -57,6 +57,9 @@ export class FlowRecord implements CheckSubject {
   active = 0
   /** Encap entries that the actions name. */
   entries: readonly number[] = NOTHING
+  /** Kept by flow-bag.ts. */
+  carriedAt = -1
+  decapAt = -1
   /** Kept by tunneled-flows.ts: where it is filed. */
   endpoints = NOWHERE
   /** The flow takes outer headers off. */

@@ -5,6 +5,7 @@
 import type { TunnelView } from '../tunnel/contract.ts'
 import type { WayIn } from './checks/contract.ts'
 import { addressKey, sameBytes } from './endpoint.ts'
+import { FlowBag } from './flow-bag.ts'
 import { type FlowRecord, NOWHERE } from './record.ts'
 
 export interface Endpoint {
@@ -14,7 +15,7 @@ export interface Endpoint {
   /** Flows that encapsulate for it. */
   readonly encap: ReadonlySet<FlowRecord>
   /** Flows of packets from it, by the datapath port of their tunnel. */
-  readonly decap: ReadonlyMap<number, ReadonlySet<FlowRecord>>
+  readonly decap: ReadonlyMap<number, Iterable<FlowRecord> & { readonly size: number }>
   /** What is known of the way by which those enter, by the same port; whoever learns that it may be another one clears it. */
   readonly waysIn: Map<number, WayIn | undefined>
 }
@@ -25,7 +26,7 @@ class Node implements Endpoint {
   readonly peer: Uint8Array
   readonly local?: Uint8Array
   readonly encap = new Set<FlowRecord>()
-  readonly decap = new Map<number, Set<FlowRecord>>()
+  readonly decap = new Map<number, FlowBag>()
   readonly waysIn = new Map<number, WayIn | undefined>()
 
   /** Of a flow that has to do with this endpoint alone, as nearly all. */
@@ -83,9 +84,12 @@ export class TunneledFlows {
     if (decap === undefined) node.encap.add(record)
     else {
       if (node.decap.size === 0) this.#watcher?.watch(node.peer, node.local)
-      const flows = node.decap.get(decap)
-      if (flows) flows.add(record)
-      else node.decap.set(decap, new Set([record]))
+      let flows = node.decap.get(decap)
+      if (!flows) {
+        flows = new FlowBag('decapAt')
+        node.decap.set(decap, flows)
+      }
+      flows.add(record)
     }
     const { endpoints } = record
     if (endpoints.length === 0) {
@@ -110,8 +114,9 @@ export class TunneledFlows {
 
   /** The endpoint that a flow's packets come from. */
   origin(record: FlowRecord): Endpoint | undefined {
-    const { endpoints, inPort } = record
-    for (let i = 0; i < endpoints.length; i++) if (endpoints[i]!.decap.get(inPort)?.has(record)) return endpoints[i]
+    const endpoints = record.endpoints as readonly Node[]
+    for (let i = 0; i < endpoints.length; i++)
+      if (endpoints[i]!.decap.get(record.inPort)?.has(record)) return endpoints[i]
     return undefined
   }
 
