@@ -3,6 +3,7 @@ import { readEncapRecord } from '../flow/encap-record.ts'
 import type { EncapRow } from '../flow/encap-table.ts'
 import { createKey } from '../flow/key.ts'
 import { readFlowRecord } from '../flow/program-record.ts'
+import { SharedWords } from '../flow/shared-words.ts'
 import type { ReplyRing } from '../lib/reply-ring.ts'
 import { RingConsumer, type RingMemory } from '../lib/ring.ts'
 import {
@@ -20,6 +21,7 @@ import {
 /** Commands handled in one round, so that frames are not kept waiting by a flood of them. */
 const ROUND = 256
 
+/** Programs are shared: to be read only. */
 export interface CommandHandler {
   flowPut(id: number, mask: Int32Array, key: Int32Array, program: Int32Array): void
   flowDel(id: number): void
@@ -35,6 +37,8 @@ export class CommandReader {
   readonly #to: CommandHandler
   readonly #mask = createKey()
   readonly #key = createKey()
+  /** Flows that do the same share one, and their first packets too. */
+  readonly #programs = new SharedWords()
 
   constructor(memory: RingMemory, to: CommandHandler) {
     this.ring = new RingConsumer(memory)
@@ -53,7 +57,7 @@ export class CommandReader {
       const operand = words[at + 1]!
       switch (words[at]) {
         case CMD_FLOW_PUT: {
-          const program = readFlowRecord(words, at + 2, this.#mask, this.#key)
+          const program = readFlowRecord(words, at + 2, this.#mask, this.#key, this.#programs)
           to.flowPut(operand, this.#mask, this.#key, program)
           break
         }
@@ -62,10 +66,10 @@ export class CommandReader {
           to.replies.push(REPLY_FLOW_GONE, operand)
           break
         case CMD_UPCALL_DONE:
-          to.upcallDone(operand, words.slice(at + 2, at - 1 + words[at - 1]!))
+          to.upcallDone(operand, this.#program(at))
           break
         case CMD_EXECUTE:
-          to.execute(operand, words.slice(at + 2, at - 1 + words[at - 1]!))
+          to.execute(operand, this.#program(at))
           break
         case CMD_ENCAP_PUT:
           to.encapPut(readEncapRecord(words, at + 2))
@@ -79,5 +83,10 @@ export class CommandReader {
     }
     if (n > 0) this.ring.release()
     return n > 0
+  }
+
+  /** Of a command that has no more than that behind its operand. */
+  #program(at: number): Int32Array {
+    return this.#programs.share(this.ring.words, at + 2, this.ring.words[at - 1]! - 3)
   }
 }

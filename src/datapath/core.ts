@@ -10,7 +10,6 @@ import { type ExecuteSink, Executor, LOST_TAKEN } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey, K_TUN_DST } from '../flow/key.ts'
 import { microflow } from '../flow/microflow.ts'
-import { SharedWords } from '../flow/shared-words.ts'
 import { ReplyRing } from '../lib/reply-ring.ts'
 import type { Advise } from '../lib/words.ts'
 import { M_OWNER, M_PORT, M_RECIRC_ID, META_WORDS, type SlotPool } from '../packet/slot.ts'
@@ -76,7 +75,6 @@ export class Datapath implements ExecuteSink, LinkHandler {
   readonly #host: DatapathHost
   readonly #cache: FlowCache
   readonly #programs: Int32Array[] = []
-  readonly #sharedPrograms = new SharedWords()
   readonly #account: FlowAccount
   readonly #executor: Executor
   readonly #outputs: Outputs
@@ -337,7 +335,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
 
   #flowPut(id: number, mask: Int32Array, key: Int32Array, program: Int32Array): void {
     while (this.#programs.length <= id) this.#programs.push(NO_ACTIONS)
-    this.#programs[id] = this.#sharedPrograms.share(program)
+    this.#programs[id] = program
     this.#cache.put(id, mask, key)
   }
 

@@ -48,12 +48,14 @@ export class Arming {
   answered(port: number, seq: number, active: (index: number) => void): void {
     if (seq !== this.#seq[port]) return
     this.#under[port] = 0
-    for (let i = this.#armed.length - 1; i >= 0; i--) {
-      const index = this.#armed[i]!
-      if (this.#port[index] !== port || this.#needs[index]! > seq) continue
-      this.#armed.splice(i, 1)
-      active(index)
+    const armed = this.#armed
+    let left = 0
+    for (let i = 0; i < armed.length; i++) {
+      const index = armed[i]!
+      if (this.#port[index] === port && this.#needs[index]! <= seq) active(index)
+      else armed[left++] = index
     }
+    armed.length = left
     if (this.#more[port] !== 0) this.#start(port)
   }
 

@@ -1,4 +1,5 @@
 /** The programs of an eswitch's rules: rules that do the same share one, so that a million of them need a few. With what a look at a program tells of it. */
+import { SharedWords } from '../flow/shared-words.ts'
 import { isPop, pushesOf } from './pushes.ts'
 
 /** What a rule's program needs: nothing; a look at encap entries before it is run; to be run as the first of two stages. */
@@ -14,31 +15,30 @@ export class RulePrograms {
   readonly programs: Int32Array[] = []
   readonly pushes: Int32Array[] = []
   readonly kinds: number[] = []
-  readonly #names: string[] = []
   readonly #users: number[] = []
-  readonly #byName = new Map<string, number>()
+  readonly #shared = new SharedWords()
+  readonly #numbers = new Map<Int32Array, number>()
   readonly #free: number[] = []
 
   constructor() {
     this.take(new Int32Array(0))
   }
 
-  /** Number of the program, for one more user. The array is kept if it is new, and not to be changed. */
+  /** Number of the program, for one more user. An array that has come before is known by itself. */
   take(program: Int32Array): number {
-    const name = program.join()
-    const known = this.#byName.get(name)
+    const own = this.#numbers.has(program) ? program : this.#shared.share(program)
+    const known = this.#numbers.get(own)
     if (known !== undefined) {
       this.#users[known] = this.#users[known]! + 1
       return known
     }
     const number = this.#free.pop() ?? this.programs.length
-    const pushes = pushesOf(program)
-    this.programs[number] = program
+    const pushes = pushesOf(own)
+    this.programs[number] = own
     this.pushes[number] = pushes
-    this.kinds[number] = isPop(program) ? KIND_POP : pushes.length > 0 ? KIND_PUSH : KIND_PLAIN
-    this.#names[number] = name
+    this.kinds[number] = isPop(own) ? KIND_POP : pushes.length > 0 ? KIND_PUSH : KIND_PLAIN
     this.#users[number] = 1
-    this.#byName.set(name, number)
+    this.#numbers.set(own, number)
     return number
   }
 
@@ -48,7 +48,7 @@ export class RulePrograms {
     const left = this.#users[number]! - 1
     this.#users[number] = left
     if (left > 0) return
-    this.#byName.delete(this.#names[number]!)
+    this.#numbers.delete(this.programs[number]!)
     this.#free.push(number)
   }
 }

@@ -5,6 +5,7 @@
 
 import type { Match } from './key.ts'
 import { K_DP_WORDS, K_IN_PORT } from './key.ts'
+import type { SharedWords } from './shared-words.ts'
 
 /** Words that `writeFlowRecord` will write. */
 export const flowRecordWords = (match: Match, program: Int32Array): number => {
@@ -35,8 +36,14 @@ export const writeFlowRecord = (
   words.set(program, i)
 }
 
-/** Fills mask and key (K_DP_WORDS words); returns a copy of the program. */
-export const readFlowRecord = (words: Int32Array, at: number, mask: Int32Array, key: Int32Array): Int32Array => {
+/** Fills mask and key (K_DP_WORDS words); returns the program, one of `programs`. */
+export const readFlowRecord = (
+  words: Int32Array,
+  at: number,
+  mask: Int32Array,
+  key: Int32Array,
+  programs: SharedWords,
+): Int32Array => {
   let i = at + 3
   for (let w = 0; w < K_DP_WORDS; w++) {
     const active = (words[at + (w >>> 5)]! & (1 << (w & 31))) !== 0
@@ -44,5 +51,5 @@ export const readFlowRecord = (words: Int32Array, at: number, mask: Int32Array, 
     key[w] = active ? words[i + 1]! : 0
     if (active) i += 2
   }
-  return words.slice(i, i + words[at + 2]!)
+  return programs.share(words, i, words[at + 2]!)
 }
