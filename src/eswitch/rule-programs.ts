@@ -24,9 +24,9 @@ export class RulePrograms {
     this.take(new Int32Array(0))
   }
 
-  /** Number of the program, for one more user. An array that has come before is known by itself. */
+  /** Number of the program, for one more user. The argument stays the caller's. */
   take(program: Int32Array): number {
-    const own = this.#numbers.has(program) ? program : this.#shared.share(program)
+    const own = this.#shared.share(program)
     const known = this.#numbers.get(own)
     if (known !== undefined) {
       this.#users[known] = this.#users[known]! + 1
