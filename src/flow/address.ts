@@ -12,6 +12,14 @@ export const addressBytes = (text: string): Uint8Array | undefined => {
   return v6 === undefined ? undefined : bytesOf(v6, 16)
 }
 
+/** Of addresses of any kind, or of their absence. */
+export const sameAddress = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean => {
+  if (a === b) return true
+  if (a === undefined || b === undefined || a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
 /** `bytes`: 4 or 16. */
 export const addressText = (bytes: Uint8Array): string => {
   let value = 0n

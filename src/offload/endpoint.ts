@@ -35,14 +35,6 @@ export class DecapEnds {
   }
 }
 
-/** Of addresses, or of their absence. */
-export const sameBytes = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean => {
-  if (a === b) return true
-  if (a === undefined || b === undefined || a.length !== b.length) return false
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
-  return true
-}
-
 /** Equal for equal addresses; of one version, in the order of the addresses. */
 export const addressKey = (address: Uint8Array): string =>
   `${address.length === 4 ? 4 : 6}:${Buffer.from(address).toString('hex')}`

@@ -2,9 +2,10 @@
  * Tunnelled flows by their outer addresses: peer, then local address, in order, so that those under a prefix lie side by side. Each endpoint has the flows that send to it and
  * those of packets that come from it; a flow's record says which eswitch offloads it. Keeps the way back to a peer watched while there are flows of the latter kind. Main thread.
  */
+import { sameAddress } from '../flow/address.ts'
 import type { TunnelView } from '../tunnel/contract.ts'
 import type { WayIn } from './checks/contract.ts'
-import { addressKey, sameBytes } from './endpoint.ts'
+import { addressKey } from './endpoint.ts'
 import { FlowBag } from './flow-bag.ts'
 import { type FlowRecord, NOWHERE } from './record.ts'
 
@@ -40,7 +41,7 @@ class Node implements Endpoint {
   }
 
   is(peer: Uint8Array, local: Uint8Array | undefined): boolean {
-    return sameBytes(this.peer, peer) && sameBytes(this.local, local)
+    return sameAddress(this.peer, peer) && sameAddress(this.local, local)
   }
 
   get empty(): boolean {

@@ -6,7 +6,7 @@
  * when it can be used again, flows are offered after tier 2 has applied that.
  */
 import type { DpPort } from '../datapath/contract.ts'
-import { addressText } from '../flow/address.ts'
+import { addressText, sameAddress } from '../flow/address.ts'
 import type { EncapEntry } from '../flow/encap.ts'
 import { matchesKey } from '../flow/match.ts'
 import type { TunnelObserver, TunnelView } from '../tunnel/contract.ts'
@@ -14,7 +14,7 @@ import type { Carrier } from './carrier.ts'
 import { unableAction } from './checks/action.ts'
 import type { CheckSubject, CheckView, WayIn } from './checks/contract.ts'
 import { EncapEntries } from './encap-entries.ts'
-import { DecapEnds, decapEnds, sameBytes } from './endpoint.ts'
+import { DecapEnds, decapEnds } from './endpoint.ts'
 import { EventLog, type Outcome } from './events.ts'
 import { OuterFlows } from './outer-flows.ts'
 import { outputPorts, wirePorts } from './pushes.ts'
@@ -325,4 +325,4 @@ export class Tunnels {
 const placeOf = ({ carrier, rules }: FlowRecord): string | undefined =>
   carrier && `${carrier.eswitch.name} ${rules.map(({ inPort }) => inPort).join(' ')}`
 
-const sameEnds = (a: EncapEntry, b: EncapEntry): boolean => sameBytes(a.peer, b.peer) && sameBytes(a.local, b.local)
+const sameEnds = (a: EncapEntry, b: EncapEntry): boolean => sameAddress(a.peer, b.peer) && sameAddress(a.local, b.local)

@@ -1,6 +1,7 @@
 /** A route in its table, and what tells routes apart. */
+
+import { sameAddress } from '../flow/address.ts'
 import { type NextHop, type Route, RTNH_F_DEAD } from '../netlink/route.ts'
-import { sameBytes } from './prefix-trie.ts'
 
 export interface RouteEntry {
   /** Of IPv6: with one next hop at most; what the kernel joins to a set are entries of their own there too. */
@@ -25,14 +26,11 @@ export type Applied = 'same' | 'changed' | 'doubt'
 /** RTPROT_RA: a router that has advertised itself. */
 const RTPROT_RA = 9
 
-const sameOptional = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
-  a === b || (a !== undefined && b !== undefined && sameBytes(a, b))
-
 /** But for weight and state. */
-export const sameHop = (a: NextHop, b: NextHop): boolean => a.oif === b.oif && sameOptional(a.via, b.via)
+export const sameHop = (a: NextHop, b: NextHop): boolean => a.oif === b.oif && sameAddress(a.via, b.via)
 
 export const sameFrom = (a: Route, b: Route): boolean =>
-  a.from?.length === b.from?.length && sameOptional(a.from?.bytes, b.from?.bytes)
+  a.from?.length === b.from?.length && sameAddress(a.from?.bytes, b.from?.bytes)
 
 /** Of one prefix and table: all but next hops. With an object the hops are the object's, and may be left out of a message. */
 export const sameAttributes = (a: Route, b: Route): boolean =>
@@ -43,7 +41,7 @@ export const sameAttributes = (a: Route, b: Route): boolean =>
   a.protocol === b.protocol &&
   a.nexthopId === b.nexthopId &&
   a.mtu === b.mtu &&
-  sameOptional(a.prefsrc, b.prefsrc) &&
+  sameAddress(a.prefsrc, b.prefsrc) &&
   sameFrom(a, b)
 
 /** What may become different while it stays the same route. Carrier is the link's to tell. */

@@ -2,7 +2,7 @@
  * One look along a way: route, member, underlay port, neighbour, underlay rules. Every stage that is "not yet" or "no" ends it with an outcome that says so.
  * Main thread; nothing waits.
  */
-import { addressText } from '../flow/address.ts'
+import { addressText, sameAddress } from '../flow/address.ts'
 import {
   LOST_FLOW_DROP,
   LOST_NEIGHBOUR_FAILED,
@@ -17,7 +17,7 @@ import type { NeighbourSource } from './neighbour-source.ts'
 import type { NextHops } from './next-hops.ts'
 import { outgoingKey, varyingBits } from './outer-key.ts'
 import type { RouteSource } from './route-source.ts'
-import { type Hop, type HopOpen, type Look, type Outcome, sameAddress, type Translation, type WaySpec } from './way.ts'
+import type { Hop, HopOpen, Look, Outcome, Translation, WaySpec } from './way.ts'
 
 /** IPPROTO_UDP, for rules that ask. */
 const UDP = 17

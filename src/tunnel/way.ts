@@ -2,6 +2,7 @@
  * The way of a tunnel's outer packets to a peer, as values: which question is asked of the routes, what the answer leads to, and what of it an encap entry takes
  * over. One way serves all entries and all watches that ask the same.
  */
+import { sameAddress } from '../flow/address.ts'
 import type { EncapReason, EncapState } from '../flow/encap.ts'
 import type { OdpAction } from '../flow/odp.ts'
 import type { UnderlayPort, UnderlayWay } from './contract.ts'
@@ -89,15 +90,6 @@ export interface Look {
   readonly outcome: Outcome
 }
 
-const sameOptional = (a: Uint8Array | undefined, b: Uint8Array | undefined): boolean =>
-  a === b || (a !== undefined && b !== undefined && sameAddress(a, b))
-
-export const sameAddress = (a: Uint8Array, b: Uint8Array): boolean => {
-  if (a.length !== b.length) return false
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
-  return true
-}
-
 /** Whether no entry would differ. */
 export const sameOutcome = (a: Outcome, b: Outcome): boolean =>
   a.state === b.state &&
@@ -108,9 +100,9 @@ export const sameOutcome = (a: Outcome, b: Outcome): boolean =>
   a.mtu === b.mtu &&
   a.text === b.text &&
   a.port?.dpPort === b.port?.dpPort &&
-  sameOptional(a.port?.mac, b.port?.mac) &&
-  sameOptional(a.local, b.local) &&
-  sameOptional(a.lladdr, b.lladdr)
+  sameAddress(a.port?.mac, b.port?.mac) &&
+  sameAddress(a.local, b.local) &&
+  sameAddress(a.lladdr, b.lladdr)
 
 const sameTranslation = (a: Translation | undefined, b: Translation | undefined): boolean =>
   a === b ||
