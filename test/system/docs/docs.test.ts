@@ -136,7 +136,7 @@ describe.each(labs)('commands in lab %s', (lab) => {
   })
 
   it('after it has passed', () => {
-    expect(words.trimEnd().split('\n').at(-1)).toContain(passOf(lab))
+    expect(words.trimEnd().split('\n').at(-1), words).toContain(passOf(lab))
   })
 
   const env = { TAPSWITCH_CONTROL: `/run/tapswitch/lab-${lab}.ctl` }
