@@ -176,7 +176,8 @@ stands_still() {
 }
 
 # wire_is_right A B ADDRESS_B VNI LOCAL: what two guests send each other over the wire of lab_fabric, as tshark sees it: pings, four TCP connections, UDP. LOCAL: the tunnel
-# address of the hypervisor of A, whose choices (source port, Do not Fragment, checksum) are looked at; the peer makes its own.
+# address of the hypervisor of A, whose choices (source port, Do not Fragment, checksum) are looked at; the peer makes its own. iperf3 is content when all has been handed to its
+# sockets, and closes them: of 4 MB a part may never be on the wire.
 wire_is_right() {
   local a=$1 b=$2 address=$3 vni=$4 frames
   local -x LOCAL=$5 ADDRESS=$3 VNI=$4
@@ -184,7 +185,7 @@ wire_is_right() {
   ledger_note file "$frames"
   capture_start fabric wire1
   in_guest "$a" ping -n -q -c 3 -i 0.05 -w 4 "$address" >/dev/null
-  transfers "$a" "$b" "$address" -n 1M -P 4 >/dev/null
+  transfers "$a" "$b" "$address" -n 4M -P 4 >/dev/null
   transfers "$a" "$b" "$address" -n 100K -u -b 20M -l 1400 >/dev/null
   capture_stop
   wireshark frame.number frame.len vxlan.vni ip.addr ipv6.addr udp.srcport ip.flags.df udp.checksum _ws.malformed _ws.expert.severity _ws.expert.message >"$frames"
