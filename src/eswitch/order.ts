@@ -106,8 +106,8 @@ export class Order {
   }
 
   /**
-   * A held frame goes on: by its rules if they are active, up if one is gone or has nothing for it, and up in any case if `all`. It stays (STAYS) while a rule of its is not active yet, or
-   * frames of its microflows are above or, `behind`, before it.
+   * A held frame goes on: by its rules if they are active, up if one is gone or has nothing for it, and up in any case if `all`. It stays (STAYS) while frames of its microflows are before
+   * it (`behind`), a rule of its is not active yet, or, unless it goes up too, frames of its microflows are above.
    */
   #letGo(slot: number, behind: boolean, all: boolean): number {
     const held = this.#held
@@ -117,10 +117,12 @@ export class Order {
     const order = held.order(slot)
     const state = this.#rules.state(rule)
     const innerState = inner < 0 ? RULE_ACTIVE : this.#rules.state(inner)
-    let next = UP
-    if (state !== RULE_NONE && innerState !== RULE_NONE) {
+    let next = STAYS
+    if (!behind) {
+      const gone = state === RULE_NONE || innerState === RULE_NONE
       const armed = state === RULE_ARMED || innerState === RULE_ARMED
-      next = armed || behind || this.#isBehind(no, order, held.outer(slot)) ? STAYS : this.#host.runHeld(slot, rule)
+      if (gone) next = UP
+      else if (!armed && !this.#isBehind(no, order, held.outer(slot))) next = this.#host.runHeld(slot, rule)
     }
     if (next === GONE || (next === STAYS && !all)) return next
     this.#host.heldUp(slot)
