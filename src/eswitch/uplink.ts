@@ -23,6 +23,11 @@ import { BATCH } from '../port/thread-status.ts'
 const MIN_SHARE = 4
 /** Frames sent up at once whose answer is worth waiting for: what comes meanwhile makes the next batch a large one, of which more is merged (native/gro.h). */
 const FENCED = 16
+/**
+ * Records after which the datapath is told at once. Of fewer it is told when a round adds none, or before this thread sleeps: to wake a thread costs as much as some
+ * frames do, and while more are read it would sleep again in between.
+ */
+const TOLD = 32
 
 export interface UplinkHandler {
   /** Send the slot (own or the datapath's) out of `port`. */
@@ -44,7 +49,9 @@ export class Uplink {
   readonly #first: number
   #awaySmall = 0
   #awayBig = 0
-  #wrote = false
+  /** Records since the last `publish`, and since the datapath was last told. */
+  #wrote = 0
+  #untold = 0
   /** Frames since the last `publish`. */
   #frames = 0
   /** A fence is under way. */
@@ -144,19 +151,30 @@ export class Uplink {
     return n > 0
   }
 
-  /** Makes the batch visible, and wakes the datapath if it sleeps. True if it is so large that its answer should be waited for. */
+  /** Once a round. Makes what was written visible, and wakes the datapath if it sleeps and it is time. True if its answer to so large a batch should be waited for. */
   publish(): boolean {
-    if (!this.#wrote) return false
+    if (this.#wrote === 0) {
+      this.#tell()
+      return false
+    }
     const fenced = this.#frames >= FENCED && !this.#fence && this.#write(UP_FENCE, 0)
     if (fenced) this.#fence = true
+    this.#untold += this.#wrote
     this.#frames = 0
-    this.#wrote = false
+    this.#wrote = 0
     this.#up.publish()
-    if (this.#up.mustWake()) this.#signal()
+    if (fenced || this.#untold >= TOLD) this.#tell()
     return fenced
   }
 
+  #tell(): void {
+    if (this.#untold === 0) return
+    this.#untold = 0
+    if (this.#up.mustWake()) this.#signal()
+  }
+
   sleep(): boolean {
+    this.#tell()
     return this.#down.sleep()
   }
 
@@ -181,7 +199,7 @@ export class Uplink {
     if (at < 0) return false
     this.#up.words[at] = head
     this.#up.words[at + 1] = operand
-    this.#wrote = true
+    this.#wrote++
     return true
   }
 }

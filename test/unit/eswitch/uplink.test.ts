@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { Uplink } from '../../../src/eswitch/uplink.ts'
-import { createRingMemory, RingProducer } from '../../../src/lib/ring.ts'
+import { createRingMemory, RingConsumer, RingProducer } from '../../../src/lib/ring.ts'
 import { createArena, M_PORT, META_WORDS, SlotPool } from '../../../src/packet/slot.ts'
 import { DOWN_RETURN, LINK_RECORD, linkRingWords } from '../../../src/port/link.ts'
 
@@ -13,8 +13,10 @@ const open = (small: number, big: number) => {
   const arena = createArena(1, small, big)
   const pool = new SlotPool(arena, 0)
   const words = linkRingWords(arena)
+  const up = createRingMemory(words)
   const down = createRingMemory(words)
-  const uplink = new Uplink(createRingMemory(words), down, pool, () => {})
+  let signals = 0
+  const uplink = new Uplink(up, down, pool, () => signals++)
   const take = (port: number, len: number): number => {
     const slot = pool.take(len)
     if (slot >= 0) arena.meta[slot * META_WORDS + M_PORT] = port
@@ -30,7 +32,18 @@ const open = (small: number, big: number) => {
     datapath.publish()
     uplink.drain({ frameDown: () => undefined, markerDown: () => undefined })
   }
-  return { uplink, pool, take, back }
+  const above = new RingConsumer(up)
+  /** The datapath takes all that it sees, and sleeps. */
+  const asleep = (): void => {
+    above.awake()
+    while (above.next() >= 0);
+    above.release()
+    expect(above.sleep()).toBe(true)
+  }
+  const send = (frames: number): void => {
+    for (let i = 0; i < frames; i++) expect(uplink.frame(take(0, SMALL_LEN))).toBe(true)
+  }
+  return { uplink, pool, take, back, asleep, send, signals: () => signals }
 }
 
 describe('room on the way up', () => {
@@ -100,5 +113,47 @@ describe('room on the way up', () => {
       back(slot, 3)
     }
     expect([uplink.room(0), uplink.room(3)]).toEqual([16, 16])
+  })
+})
+
+describe('a datapath that sleeps', () => {
+  it('is woken for a few frames when a round adds none, or the NIC’s thread is to sleep', () => {
+    const { uplink, asleep, send, signals } = open(256, 64)
+    asleep()
+    for (const frames of [1, 3, 2]) {
+      send(frames)
+      expect([uplink.publish(), signals()]).toEqual([false, 0])
+    }
+    expect([uplink.publish(), signals()]).toEqual([false, 1])
+    expect([uplink.publish(), signals()]).toEqual([false, 1])
+    asleep()
+    send(1)
+    uplink.publish()
+    expect([uplink.sleep(), signals()]).toEqual([true, 2])
+  })
+
+  it('is woken for many at once, also when every round adds some', () => {
+    const { uplink, asleep, send, signals } = open(256, 64)
+    asleep()
+    for (let rounds = 1; rounds <= 4; rounds++) {
+      send(8)
+      uplink.publish()
+      expect(signals()).toBe(rounds < 4 ? 0 : 1)
+    }
+  })
+
+  it('is woken for a batch whose answer is waited for', () => {
+    const { uplink, asleep, send, signals } = open(256, 64)
+    asleep()
+    send(16)
+    expect([uplink.publish(), signals()]).toEqual([true, 1])
+  })
+
+  it('is not signalled while it is awake', () => {
+    const { uplink, send, signals } = open(256, 64)
+    send(20)
+    uplink.publish()
+    uplink.publish()
+    expect([uplink.sleep(), signals()]).toEqual([true, 0])
   })
 })
