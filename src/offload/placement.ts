@@ -108,14 +108,15 @@ export class Placement {
   /** Brings the flow's rate up to date, if enough time has passed. */
   sample(record: FlowRecord): void {
     const now = this.#c.clock.now()
-    const ms = now - record.sampledAt
+    const { sampled } = record
+    const ms = now - (sampled === undefined ? record.since : sampled.at)
     if (ms < this.#c.rebalance.minSampleMs) return
     const stats = createStats()
     this.stats(record, stats)
+    const { packets } = stats
     record.active = Math.max(record.active, stats.used)
-    record.rate = ((stats.packets - record.sampledPackets) * 1000) / ms
-    record.sampledPackets = stats.packets
-    record.sampledAt = now
+    const rate = ((packets - (sampled === undefined ? 0 : sampled.packets)) * 1000) / ms
+    record.sampled = { rate, packets, at: now }
   }
 
   #offer(record: FlowRecord, carrier: Carrier, entrances: readonly Entrance[], changed: boolean): void {

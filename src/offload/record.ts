@@ -27,6 +27,15 @@ export class PlacedRule {
   }
 }
 
+/** What a flow's rate was, and what it was computed from. */
+export interface RateSample {
+  /** Packets per second since the sample before. */
+  readonly rate: number
+  readonly packets: number
+  /** Clock milliseconds. */
+  readonly at: number
+}
+
 export const NO_RULES: readonly PlacedRule[] = []
 
 const NOTHING: readonly never[] = []
@@ -49,10 +58,10 @@ export class FlowRecord implements CheckSubject {
   waitsFor: readonly string[] = NOTHING
   /** Rules that it needs at once, as of the last decision that found an eswitch. */
   places = 1
-  /** Packets per second over all tiers, at the last sample, and what it was computed from. -1: not yet known. */
-  rate = -1
-  sampledPackets = 0
-  sampledAt: number
+  /** Undefined until the flow competes for room, as most never do. */
+  sampled: RateSample | undefined
+  /** Clock milliseconds: when it became known. */
+  readonly since: number
   /** Clock milliseconds: last packet as of the last sample, or later, when it got its rule. */
   active = 0
   /** Encap entries that the actions name. */
@@ -70,7 +79,7 @@ export class FlowRecord implements CheckSubject {
     this.#flow = flow
     this.flow = flow
     this.verdict = verdict
-    this.sampledAt = now
+    this.since = now
   }
 
   get flow(): DpFlow {
@@ -97,6 +106,11 @@ export class FlowRecord implements CheckSubject {
 
   get inPort(): number {
     return this.#flow.match.key[K_IN_PORT]!
+  }
+
+  /** Packets per second over all tiers, at the last sample; -1: not yet known. */
+  get rate(): number {
+    return this.sampled === undefined ? -1 : this.sampled.rate
   }
 
   /** Adds what the eswitches have carried, as far as known. */
