@@ -22,6 +22,7 @@ import { TunnelPorts } from '../../../src/tunnel/tunnel-ports.ts'
 import { Tunnels } from '../../../src/tunnel/tunnels.ts'
 
 export const ip = (text: string): Uint8Array => addressBytes(text)!
+export const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 export const mac = (last: number): Uint8Array => Uint8Array.of(2, 0, 0, 0, 0, last)
 
 export interface FakeRoute {
@@ -262,6 +263,10 @@ export const specTo = (peer: string, change: Partial<EncapSpec> = {}): EncapSpec
   csum: false,
   ...change,
 })
+
+/** The entry of a tunnel to `peer`, held. */
+export const entryTo = (tunnels: Tunnels, peer: string, change: Partial<EncapSpec> = {}): EncapEntry =>
+  tunnels.entry(tunnels.encap(specTo(peer, change), true))!
 
 export interface World {
   readonly fib: FakeFib

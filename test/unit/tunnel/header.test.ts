@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest'
 import { ENCAP_CSUM, ENCAP_DF, ENCAP_TOS_INHERIT, ENCAP_TTL_INHERIT } from '../../../src/flow/encap.ts'
 import { encapFlags, encapHeader } from '../../../src/tunnel/header.ts'
-import { ip, mac, specTo } from './fakes.ts'
+import { hex, ip, mac, specTo } from './fakes.ts'
 
-const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const far = { local: ip('10.0.0.1'), ethSrc: mac(1), ethDst: mac(2) }
 
 describe('IPv4', () => {

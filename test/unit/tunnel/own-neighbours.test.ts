@@ -2,10 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { NUD_DELAY, NUD_REACHABLE, NUD_STALE } from '../../../src/netlink/neighbour.ts'
 import { ARP_REPLY, ARP_REQUEST } from '../../../src/packet/arp.ts'
 import { ND_ADVERT, ND_SOLICIT } from '../../../src/packet/icmpv6.ts'
-import { ip, mac } from './fakes.ts'
+import { hex, ip, mac } from './fakes.ts'
 import { A, arp, B, create, nd, OURS, PEER, spoken } from './nud-kit.ts'
 
-const hex = (frame: Uint8Array): string => Buffer.from(frame).toString('hex')
 const ALL = new Uint8Array(6).fill(0xff)
 
 describe('a request', () => {
