@@ -3,7 +3,6 @@ import { readEncapRecord } from '../flow/encap-record.ts'
 import type { EncapTable } from '../flow/encap-table.ts'
 import { createKey } from '../flow/key.ts'
 import { readFlowRecord } from '../flow/program-record.ts'
-import { SharedWords } from '../flow/shared-words.ts'
 import type { ReplyRing } from '../lib/reply-ring.ts'
 import { RingConsumer, type RingMemory } from '../lib/ring.ts'
 import { ENCAP_DEL, ENCAP_PUT, RULE_ACTIONS, RULE_DEL, RULE_GONE, RULE_PUT } from './control.ts'
@@ -20,7 +19,6 @@ export class RuleCommands {
   readonly #removed: () => void
   readonly #mask = createKey()
   readonly #key = createKey()
-  readonly #programs = new SharedWords()
 
   /** `removed` is called after a rule was removed, before main is told. */
   constructor(memory: RingMemory, rules: RuleTable, encaps: EncapTable, replies: ReplyRing, removed: () => void) {
@@ -42,12 +40,12 @@ export class RuleCommands {
       const operand = words[at + 1]!
       switch (words[at]) {
         case RULE_PUT: {
-          const program = readFlowRecord(words, at + 2, this.#mask, this.#key, this.#programs)
+          const program = readFlowRecord(words, at + 2, this.#mask, this.#key, this.#rules.sharedPrograms)
           this.#rules.put(operand, this.#mask, this.#key, program)
           break
         }
         case RULE_ACTIONS:
-          this.#rules.setActions(operand, this.#programs.share(words, at + 2, words[at - 1]! - 3))
+          this.#rules.setActions(operand, this.#rules.sharedPrograms.share(words, at + 2, words[at - 1]! - 3))
           break
         case RULE_DEL:
           this.#rules.remove(operand)

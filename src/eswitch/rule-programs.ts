@@ -16,29 +16,29 @@ export class RulePrograms {
   readonly pushes: Int32Array[] = []
   readonly kinds: number[] = []
   readonly #users: number[] = []
-  readonly #shared = new SharedWords()
+  /** Programs as `take` wants them. */
+  readonly shared = new SharedWords()
   readonly #numbers = new Map<Int32Array, number>()
   readonly #free: number[] = []
 
   constructor() {
-    this.take(new Int32Array(0))
+    this.take(this.shared.share(new Int32Array(0)))
   }
 
-  /** Number of the program, for one more user. The argument stays the caller's. */
+  /** Number of the program, one of `shared`, for one more user. */
   take(program: Int32Array): number {
-    const own = this.#shared.share(program)
-    const known = this.#numbers.get(own)
+    const known = this.#numbers.get(program)
     if (known !== undefined) {
       this.#users[known] = this.#users[known]! + 1
       return known
     }
     const number = this.#free.pop() ?? this.programs.length
-    const pushes = pushesOf(own)
-    this.programs[number] = own
+    const pushes = pushesOf(program)
+    this.programs[number] = program
     this.pushes[number] = pushes
-    this.kinds[number] = isPop(own) ? KIND_POP : pushes.length > 0 ? KIND_PUSH : KIND_PLAIN
+    this.kinds[number] = isPop(program) ? KIND_POP : pushes.length > 0 ? KIND_PUSH : KIND_PLAIN
     this.#users[number] = 1
-    this.#numbers.set(own, number)
+    this.#numbers.set(program, number)
     return number
   }
 

@@ -4,6 +4,7 @@
  */
 import { FlowCache } from '../flow/cache.ts'
 import { K_IN_PORT, K_TUN_DST, K_TUN_ID } from '../flow/key.ts'
+import type { SharedWords } from '../flow/shared-words.ts'
 import type { Advise } from '../lib/words.ts'
 import { MAX_PORTS } from '../port/contract.ts'
 import type { Arming } from './arming.ts'
@@ -47,6 +48,11 @@ export class RuleTable {
     this.#port = new Int32Array(rules)
   }
 
+  /** Of which the programs must be that are put here. */
+  get sharedPrograms(): SharedWords {
+    return this.#programs.shared
+  }
+
   /** RULE_*. */
   state(index: number): number {
     return this.#word(index) & STATE
@@ -81,7 +87,7 @@ export class RuleTable {
     return this.#rulesAt[port] !== 0
   }
 
-  /** A new rule, armed. */
+  /** A new rule, armed. `program`: one of `sharedPrograms`. */
   put(index: number, mask: Int32Array, key: Int32Array, program: Int32Array): void {
     // Whatever a worker before this one has left there.
     this.#setWord(index, this.#programs.take(program) << STATE_BITS)
