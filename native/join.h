@@ -22,11 +22,11 @@ class Joiner {
   static constexpr size_t kLongest = 256;
   static_assert(1 + 3 * kUnits <= PackedFrame::kParts);
 
-  /// The first packet, whose facts are plausible (vnet.h) and which must stay as it is until `finish`. False: others cannot be joined to it.
+  /// The first packet, which must stay as it is until `finish`. False: others cannot be joined to it.
   bool begin(const SlotFrame& frame);
   /// Of its outer IP header.
   uint8_t version() const { return ip_.version; }
-  /// The packet behind those that there are, likewise. False: it is not joined.
+  /// The packet behind those that there are, which must stay as it is until `finish`. False: it is not joined.
   bool add(const SlotFrame& frame);
   /// All of them, at least two. `out` is valid until the next call.
   void finish(PackedFrame* out);
