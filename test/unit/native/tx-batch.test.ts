@@ -204,48 +204,6 @@ describe('a frame that needs an offload', () => {
   })
 })
 
-describe('short tunnelled packets of one flow that follow each other', () => {
-  const { frame, facts } = build({ ...tcp4, tunnel: { ip: six, csum: true } })
-  const packets = twinSegment(frame, facts)!
-  const outer = facts.outerTh + 8
-  const slots = (): number[] => packets.map((packet, i) => put(i + 1, packet))
-  const device = { vnetHdr: 12, offloads: CSUM | USO6 }
-
-  it('go as one where the device segments UDP', () => {
-    const bytes = written(device, ...slots())
-    expect([...result]).toEqual([1, 0, 0, 0, 0, 0, 0, 0])
-    const gsoSize = packets[0]!.length - outer
-    const wanted = { ...NO_FACTS, flags: 1, gsoType: 5, gsoSize, csumStart: facts.outerTh, csumOff: 6 }
-    expect(bytes.slice(0, 10)).toEqual(header(10, wanted, outer))
-    expect(bytes.slice(12 + outer)).toEqual(packets.flatMap((packet) => packet.slice(outer)))
-    packets.forEach((packet, i) => {
-      expect(get(i + 1)).toEqual(packet)
-    })
-  })
-
-  it.each([
-    ['UDP of the other IP version', CSUM | USO4],
-    ['no checksums', USO6],
-  ])('go one by one where it does %s', (_, offloads) => {
-    const alone = packets.flatMap((packet) => [...header(12, NO_FACTS), ...packet])
-    expect(written({ vnetHdr: 12, offloads }, ...slots())).toEqual(alone)
-    expect(result[TX_WRITES]).toBe(packets.length)
-  })
-
-  it('do not wait for each other behind one of another flow', () => {
-    const [one, two] = slots()
-    written(device, one!, put(4, new Array(60).fill(9)), two!)
-    expect(result[TX_WRITES]).toBe(3)
-  })
-
-  it('fail together', () => {
-    const fd = openSync('/dev/full', 'w')
-    transmit(fd, device, slots())
-    closeSync(fd)
-    expect([...result]).toEqual([0, 0, 0, packets.length, 28, 0, 0, 0])
-  })
-})
-
 it('a length hint beyond the frame is cut, since the kernel refuses it', () => {
   const slot = put(1, new Array(60).fill(5))
   arena.meta[slot * META_WORDS + M_HDR_LEN] = 61
