@@ -102,6 +102,7 @@ export class RuleTable {
     this.#arming.arm(index, port)
   }
 
+  /** `program`: as of `put`. */
   setActions(index: number, program: Int32Array): void {
     this.#setProgram(index, this.#programs.take(program))
   }
