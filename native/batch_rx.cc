@@ -286,9 +286,7 @@ napi_value RxBatch(napi_env env, napi_callback_info info) {
   memset(result, 0, RX_RESULT_WORDS * sizeof *result);
 
   Stack small(memory, c.small, small_free, SMALL_SIZE), big(memory, c.big, big_free, BIG_SIZE);
-  // The count is another thread's to change.
-  const size_t listed = static_cast<size_t>(std::max(0, __atomic_load_n(&c.tunnels[0], __ATOMIC_ACQUIRE)));
-  const TunnelPorts ports = {c.tunnels + 1, std::min(listed, c.tunnels_length - 1)};
+  const TunnelPorts ports = listed_ports(c.tunnels, c.tunnels_length);
   Batch batch(memory, &small, &big, ports, c.port, c.out, result);
   const bool merges = kind == KIND_TAP && header > 0;
   // Merged frames take no place in `out`, and drops count too: no flood must hold the loop for ever.

@@ -14,6 +14,7 @@
 
 #include "checksum.h"
 #include "context.h"
+#include "join.h"
 #include "layout.h"
 #include "pack.h"
 #include "segment.h"
@@ -147,25 +148,33 @@ void send_cut(const Device& device, const SlotFrame& frame, Cutter* cutter, int3
   }
 }
 
+bool device_segments_udp(const Device& device, uint8_t version) {
+  const uint32_t needs = TUN_F_CSUM | (version == 4 ? TUN_F_USO4 : TUN_F_USO6);
+  return device.header > 0 && (needs & ~device.offloads) == 0;
+}
+
 // Whether the device takes the frame's segments packed into outer UDP super-frames.
 bool device_takes_packed(const Device& device, const SlotFrame& frame) {
   const VnetFacts& facts = frame.facts;
-  if (device.header == 0 || (facts.gso_type & kGsoTunnel) == 0 || (facts.flags & kTunnelCsum) == 0) return false;
-  const uint32_t needs = TUN_F_CSUM | ((facts.gso_type & kGsoTunnel4) != 0 ? TUN_F_USO4 : TUN_F_USO6);
-  return (needs & ~device.offloads) == 0;
+  if ((facts.gso_type & kGsoTunnel) == 0 || (facts.flags & kTunnelCsum) == 0) return false;
+  return device_segments_udp(device, (facts.gso_type & kGsoTunnel4) != 0 ? 4 : 6);
+}
+
+// errno of the write, or 0.
+int write_packed(const Device& device, const PackedFrame& packed) {
+  uint8_t header[kVnetMax];
+  iovec parts[1 + PackedFrame::kParts];
+  emit_vnet(header, device.header, packed.facts);
+  parts[0] = {header, static_cast<size_t>(device.header)};
+  for (int i = 0; i < packed.count; i++) parts[1 + i] = {const_cast<uint8_t*>(packed.parts[i].at), packed.parts[i].len};
+  return write_frame(device, parts, 1 + packed.count);
 }
 
 // False, and nothing sent, if the frame cannot be packed.
 bool send_packed(const Device& device, const SlotFrame& frame, Packer* packer, int32_t* result) {
   if (!packer->begin(frame.bytes, frame.len, frame.facts)) return false;
-  uint8_t header[kVnetMax];
-  iovec parts[1 + PackedFrame::kParts];
   for (PackedFrame packed; packer->next(&packed);) {
-    emit_vnet(header, device.header, packed.facts);
-    parts[0] = {header, static_cast<size_t>(device.header)};
-    for (int i = 0; i < packed.count; i++)
-      parts[1 + i] = {const_cast<uint8_t*>(packed.parts[i].at), packed.parts[i].len};
-    const int error = write_frame(device, parts, 1 + packed.count);
+    const int error = write_packed(device, packed);
     if (error != 0) {
       count_error(error, result);
       return true;
@@ -173,6 +182,21 @@ bool send_packed(const Device& device, const SlotFrame& frame, Packer* packer, i
     result[TX_WRITES]++;
   }
   return true;
+}
+
+// Sends the frame along with those behind it that can be joined to it; `next(i, &frame)` reads the i-th. Returns how many these are: with none, nothing is sent.
+template <typename Next>
+int32_t send_joined(const Device& device, const SlotFrame& frame, const Next& next, Joiner* joiner, int32_t* result) {
+  if (!joiner->begin(frame) || !device_segments_udp(device, joiner->version())) return 0;
+  int32_t more = 0;
+  for (SlotFrame other; next(more + 1, &other) && joiner->add(other);) more++;
+  if (more == 0) return 0;
+  PackedFrame packed;
+  joiner->finish(&packed);
+  const int error = write_packed(device, packed);
+  if (error == 0) result[TX_WRITES]++;
+  for (int32_t i = 0; error != 0 && i <= more; i++) count_error(error, result);
+  return more;
 }
 
 // A slot's metadata, or null with a RangeError.
@@ -194,14 +218,14 @@ struct TxContext : Context {
   Device device;
   uint8_t* bytes;
   int32_t *meta, *result;
-  const int32_t* slots;
-  size_t length, words, slots_length;
+  const int32_t *slots, *tunnels;
+  size_t length, words, slots_length, tunnels_length;
 };
 
 }  // namespace
 
 napi_value TxOpen(napi_env env, napi_callback_info info) {
-  Args args(env, info, 8);
+  Args args(env, info, 9);
   auto context = std::make_unique<TxContext>();
   TxContext& c = *context;
   c.device = {args.Int(0), args.Int(1), args.Int(2), static_cast<uint32_t>(args.Int(3))};
@@ -210,10 +234,11 @@ napi_value TxOpen(napi_env env, napi_callback_info info) {
   c.meta = args.Ints(5, &c.words);
   c.slots = args.Ints(6, &c.slots_length);
   c.result = args.Ints(7, &result_length, TX_RESULT_WORDS);
+  c.tunnels = args.Ints(8, &c.tunnels_length, 1);
   const int header = c.device.header;
   if (header != 0 && header != 10 && header != 12 && header != 24) args.Range("vnetHdr: 0, 10, 12 or 24 expected");
   if (!args.ok()) return nullptr;
-  return MakeContext(env, std::move(context), {args.at(4), args.at(5), args.at(6), args.at(7)});
+  return MakeContext(env, std::move(context), {args.at(4), args.at(5), args.at(6), args.at(7), args.at(8)});
 }
 
 napi_value TxBatch(napi_env env, napi_callback_info info) {
@@ -235,11 +260,21 @@ napi_value TxBatch(napi_env env, napi_callback_info info) {
 
   Cutter cutter;
   Packer packer;
-  for (int32_t i = 0; i < n; i++) {
+  Joiner joiner(listed_ports(c.tunnels, c.tunnels_length));
+  const auto read = [&](int32_t i, SlotFrame* frame) {
     const int32_t* m = meta + static_cast<size_t>(slots[from + i]) * META_WORDS;
+    return read_slot(bytes, length, m, frame) && frame->len >= kEthernet && vnet_plausible(frame->facts, frame->len);
+  };
+  for (int32_t i = 0; i < n; i++) {
     SlotFrame frame;
-    if (!read_slot(bytes, length, m, &frame) || frame.len < kEthernet || !vnet_plausible(frame.facts, frame.len)) {
+    if (!read(i, &frame)) {
       result[TX_MALFORMED]++;
+      continue;
+    }
+    const auto next = [&](int32_t k, SlotFrame* other) { return i + k < n && read(i + k, other); };
+    const int32_t joined = send_joined(device, frame, next, &joiner, result);
+    if (joined > 0) {
+      i += joined;
     } else if (device_takes(device, frame)) {
       send_whole(device, frame, result);
     } else if (!device_takes_packed(device, frame) || !send_packed(device, frame, &packer, result)) {

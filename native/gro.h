@@ -13,20 +13,10 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "tunnel_ports.h"
 #include "vnet.h"
 
 namespace ts {
-
-// UDP ports whose packets are looked into as VXLAN.
-struct TunnelPorts {
-  const int32_t* ports;
-  size_t count;
-  bool has(uint16_t port) const {
-    for (size_t i = 0; i < count; i++)
-      if (ports[i] == port) return true;
-    return false;
-  }
-};
 
 // Where the headers of a packet that may be merged stand, in bytes from the frame's first byte. `outer_*` are 0 without a tunnel.
 struct GroHeaders {

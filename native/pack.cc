@@ -14,6 +14,20 @@ constexpr uint16_t kUdpCsumOff = 6;
 
 }  // namespace
 
+void put_outer_lengths(uint8_t* header, const IpLayer& ip, size_t len) {
+  uint8_t* h = header + ip.nh;
+  if (ip.version == 6) {
+    put16be(h + 4, static_cast<uint16_t>(len - ip.nh - kIp6Header));
+  } else {
+    put16be(h + 2, static_cast<uint16_t>(len - ip.nh));
+    put16be(h + 10, 0);
+    put16be(h + 10, csum_finish(csum_add(h, ip.th - ip.nh, 0), false));
+  }
+  const size_t udp = len - ip.th;
+  put16be(header + ip.th + 4, static_cast<uint16_t>(udp));
+  put16be(header + ip.th + kUdpCsumOff, csum_fold(pseudo_sum(header, ip, udp)));
+}
+
 bool Packer::begin(const uint8_t* frame, size_t len, const VnetFacts& facts) {
   has_piece_ = false;
   if ((facts.gso_type & kGsoTunnel) == 0 || (facts.flags & kTunnelCsum) == 0) return false;
@@ -50,17 +64,7 @@ bool Packer::next(PackedFrame* out) {
 
   IpLayer ip;
   if (!parse_ip(outer_, outer, outer_nh_, &ip) || ip.th != outer_th_) return false;
-  uint8_t* h = outer_ + outer_nh_;
-  if (ip.version == 6) {
-    put16be(h + 4, static_cast<uint16_t>(out->len - outer_nh_ - kIp6Header));
-  } else {
-    put16be(h + 2, static_cast<uint16_t>(out->len - outer_nh_));
-    put16be(h + 10, 0);
-    put16be(h + 10, csum_finish(csum_add(h, ip.th - ip.nh, 0), false));
-  }
-  const size_t udp = out->len - outer_th_;
-  put16be(outer_ + outer_th_ + 4, static_cast<uint16_t>(udp));
-  put16be(outer_ + outer_th_ + kUdpCsumOff, csum_fold(pseudo_sum(outer_, ip, udp)));
+  put_outer_lengths(outer_, ip, out->len);
   out->facts = {};
   out->facts.flags = kNeedsCsum;
   out->facts.csum_start = static_cast<uint16_t>(outer_th_);

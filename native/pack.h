@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "layers.h"
 #include "segment.h"
 #include "vnet.h"
 
@@ -21,6 +22,9 @@ struct PackedFrame {
   size_t len;
   VnetFacts facts;
 };
+
+/// Lengths of a UDP packet with the outer header at `header`, in all `len` bytes, the checksum of its IP header, and the pseudo-header's sum in place of its own.
+void put_outer_lengths(uint8_t* header, const IpLayer& ip, size_t len);
 
 class Packer {
  public:

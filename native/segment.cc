@@ -27,19 +27,19 @@ bool matches(uint8_t gso, const IpLayer& ip) {
   }
 }
 
+}  // namespace
+
 // The field holds the sum of the pseudo-header, so it is summed along with what it covers.
-uint16_t completed(const uint8_t* frame, size_t len, const VnetFacts& facts) {
+uint16_t completed_checksum(const uint8_t* frame, size_t len, const VnetFacts& facts) {
   const uint32_t sum = csum_add(frame + facts.csum_start, len - facts.csum_start, 0);
   return csum_finish(sum, facts.csum_off == kUdpCsumOff);
 }
-
-}  // namespace
 
 bool complete_checksum(uint8_t* frame, size_t len, const VnetFacts& facts) {
   if ((facts.flags & kNeedsCsum) == 0) return true;
   const size_t field = size_t{facts.csum_start} + facts.csum_off;
   if (field + 2 > len) return false;
-  put16be(frame + field, completed(frame, len, facts));
+  put16be(frame + field, completed_checksum(frame, len, facts));
   return true;
 }
 
@@ -63,7 +63,7 @@ bool Cutter::begin_completion(const VnetFacts& facts) {
   header_len_ = 0;
   done_ = len_;
   if ((facts.flags & kNeedsCsum) == 0) return true;
-  put16be(header_, completed(frame_, len_, facts));
+  put16be(header_, completed_checksum(frame_, len_, facts));
   header_len_ = 2;
   done_ = size_t{facts.csum_start} + facts.csum_off;
   return true;

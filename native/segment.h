@@ -36,6 +36,9 @@ inline bool needs_cutter(const VnetFacts& facts) {
   return (facts.flags & kNeedsCsum) != 0 || gso_base(facts.gso_type) != kGsoNone;
 }
 
+/// What the field of a partial checksum, which must lie in the frame, gets when it is completed.
+uint16_t completed_checksum(const uint8_t* frame, size_t len, const VnetFacts& facts);
+
 /// Completes a partial checksum in the frame itself. False, and nothing done, if the facts lie outside of the frame.
 bool complete_checksum(uint8_t* frame, size_t len, const VnetFacts& facts);
 

@@ -6,8 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "gro.h"
 #include "layers.h"
+#include "tunnel_ports.h"
 #include "vnet.h"
 
 namespace ts {

@@ -134,7 +134,7 @@ export interface Native {
    */
   rxBatch(context: RxContext, smallFree: number, bigFree: number, max: number): number
 
-  /** What `txBatch` needs each time: the device (`offloads`: TUN_F_* bits; `vnetHdr` 0: nothing is taken), the memory, the slots to be written, counts. */
+  /** What `txBatch` needs each time: the device (`offloads`: TUN_F_* bits; `vnetHdr` 0: nothing is taken), the memory, the slots to be written, counts, the UDP ports of tunnels. */
   txOpen(
     fd: number,
     kind: number,
@@ -144,6 +144,7 @@ export interface Native {
     meta: Int32Array,
     slots: Int32Array,
     result: Int32Array,
+    tunnels: Int32Array,
   ): TxContext
   /**
    * Writes the frames of slots[from .. from + n). What the device does not take is done in software: segmentation (TCP, UDP USO) and checksums, straight from

@@ -127,10 +127,10 @@ export class FdPort implements Port {
   }
 
   #openTx(slots: Int32Array): void {
-    const { bytes, meta } = this.#arena
+    const { bytes, meta, tunnels } = this.#arena
     this.#txContext = native.txOpen(
       ...([this.fd, this.#kind, this.#vnetHdr, this.#offloads] as const),
-      ...([bytes, meta, slots, this.#txResult] as const),
+      ...([bytes, meta, slots, this.#txResult, tunnels] as const),
     )
     this.#txSlots = slots
   }

@@ -67,7 +67,7 @@ const readers = sides.map((side) =>
   native.rxOpen(side.fd, side.kind, side.vnetHdr, 1, bytes, meta, smallStack, bigStack, out, rx, tunnels),
 )
 const writers = sides.map((side) =>
-  native.txOpen(side.fd, side.kind, side.vnetHdr, side.offloads, bytes, meta, out, tx),
+  native.txOpen(side.fd, side.kind, side.vnetHdr, side.offloads, bytes, meta, out, tx, tunnels),
 )
 const waiter = native.epollOpen(epoll, tokens, events, new Float64Array(1))
 

@@ -59,7 +59,8 @@ const send = (bench: Bench, side: Side, slot: number): number => {
   const result = new Int32Array(TX_RESULT_WORDS)
   const { bytes, meta } = bench.arena
   const context = native.txOpen(
-    ...([side.fd, side.kind, side.vnetHdr, side.offloads, bytes, meta, Int32Array.of(slot), result] as const),
+    ...([side.fd, side.kind, side.vnetHdr, side.offloads] as const),
+    ...([bytes, meta, Int32Array.of(slot), result, bench.arena.tunnels] as const),
   )
   native.txBatch(context, 0, 1)
   expect([...result].slice(1, 5)).toEqual([0, 0, 0, 0])

@@ -53,12 +53,13 @@ const empty = new Int32Array(0)
 const room = new Int32Array(1 + RX_SPARE)
 
 const reader = (small: Int32Array): unknown => native.rxOpen(0, 0, 0, 0, bytes, meta, small, slots, room, rx, none)
-const writer = (part: Int32Array): unknown => native.txOpen(0, 0, 0, 0, bytes, meta, part, tx)
+const writer = (part: Int32Array): unknown => native.txOpen(0, 0, 0, 0, bytes, meta, part, tx, none)
 const waiter = (ep: number): unknown => native.epollOpen(ep, slots, slots, new Float64Array(1))
 
 const OUT_OF_BOUNDS: [string, keyof Native, unknown[], RegExp][] = [
-  ['a header of no known size', 'txOpen', [0, 0, 11, 0, bytes, meta, slots, tx], /vnetHdr: 0, 10, 12 or 24/],
-  ['a short result', 'txOpen', [0, 0, 0, 0, bytes, meta, slots, tx.subarray(1)], /at least 8 elements/],
+  ['a header of no known size', 'txOpen', [0, 0, 11, 0, bytes, meta, slots, tx, none], /vnetHdr: 0, 10, 12 or 24/],
+  ['a short result', 'txOpen', [0, 0, 0, 0, bytes, meta, slots, tx.subarray(1), none], /at least 8 elements/],
+  ['no list of tunnels', 'txOpen', [0, 0, 0, 0, bytes, meta, slots, tx, empty], /at least 1/],
   ['a negative start', 'txBatch', [writer(slots), -1, 1], /from, n/],
   ['more slots than there are', 'txBatch', [writer(slots), 4, 5], /from, n/],
   ['sums beyond 2^31', 'txBatch', [writer(slots), 0x7fffffff, 0x7fffffff], /from, n/],

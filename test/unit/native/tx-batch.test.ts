@@ -4,7 +4,7 @@ import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync } fro
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import {
   KIND_TAP,
   native,
@@ -16,7 +16,7 @@ import {
   TX_WRITES,
   type TxContext,
 } from '../../../src/native/binding.ts'
-import { GSO_ECN, M_HDR_LEN, M_LEN, META_WORDS } from '../../../src/packet/slot.ts'
+import { GSO_ECN, M_HDR_LEN, M_LEN, META_WORDS, setTunnelPorts } from '../../../src/packet/slot.ts'
 import { arena, get, NO_FACTS, put } from './slot.ts'
 import { build, type Shape, shapes } from './super-frame.ts'
 import { type Facts, twinSegment } from './twin.ts'
@@ -47,7 +47,7 @@ const result = new Int32Array(TX_RESULT_WORDS)
 const open = (fd: number, device: Device, slots: ArrayLike<number>): TxContext =>
   native.txOpen(
     ...([fd, KIND_TAP, device.vnetHdr, device.offloads] as const),
-    ...([arena.bytes, arena.meta, Int32Array.from(slots), result] as const),
+    ...([arena.bytes, arena.meta, Int32Array.from(slots), result, arena.tunnels] as const),
   )
 
 const transmit = (fd: number, device: Device, slots: readonly number[]): void =>
@@ -201,6 +201,56 @@ describe('a frame that needs an offload', () => {
         expect(written({ vnetHdr, offloads: 0 }, put(1, frame, facts))).toEqual(cut(vnetHdr, frame, facts))
       }),
     )
+  })
+})
+
+describe('short tunnelled packets of one flow that follow each other', () => {
+  const { frame, facts } = build({ ...tcp4, tunnel: { ip: six, csum: true } })
+  const packets = twinSegment(frame, facts)!
+  const outer = facts.outerTh + 8
+  const slots = (): number[] => packets.map((packet, i) => put(i + 1, packet))
+  const device = { vnetHdr: 12, offloads: CSUM | USO6 }
+  beforeEach(() => setTunnelPorts(arena, [4789]))
+  afterEach(() => setTunnelPorts(arena, []))
+
+  it('go as one where the device segments UDP', () => {
+    const bytes = written(device, ...slots())
+    expect([...result]).toEqual([1, 0, 0, 0, 0, 0, 0, 0])
+    const gsoSize = packets[0]!.length - outer
+    const wanted = { ...NO_FACTS, flags: 1, gsoType: 5, gsoSize, csumStart: facts.outerTh, csumOff: 6 }
+    expect(bytes.slice(0, 10)).toEqual(header(10, wanted, outer))
+    expect(bytes.slice(12 + outer)).toEqual(packets.flatMap((packet) => packet.slice(outer)))
+    packets.forEach((packet, i) => {
+      expect(get(i + 1)).toEqual(packet)
+    })
+  })
+
+  it.each([
+    ['UDP of the other IP version', CSUM | USO4],
+    ['no checksums', USO6],
+  ])('go one by one where it does %s', (_, offloads) => {
+    const alone = packets.flatMap((packet) => [...header(12, NO_FACTS), ...packet])
+    expect(written({ vnetHdr: 12, offloads }, ...slots())).toEqual(alone)
+    expect(result[TX_WRITES]).toBe(packets.length)
+  })
+
+  it('go one by one where their port is no tunnel’s, as a guest’s own do', () => {
+    setTunnelPorts(arena, [4790])
+    written(device, ...slots())
+    expect(result[TX_WRITES]).toBe(packets.length)
+  })
+
+  it('do not wait for each other behind one of another flow', () => {
+    const [one, two] = slots()
+    written(device, one!, put(4, new Array(60).fill(9)), two!)
+    expect(result[TX_WRITES]).toBe(3)
+  })
+
+  it('fail together', () => {
+    const fd = openSync('/dev/full', 'w')
+    transmit(fd, device, slots())
+    closeSync(fd)
+    expect([...result]).toEqual([0, 0, 0, packets.length, 28, 0, 0, 0])
   })
 })
 
