@@ -1,10 +1,12 @@
 // The limit that the switch is measured against: two TAPs spliced by one thread that looks at nothing. Usage: splice MODE NETNS LINK NETNS LINK.
 //   epoll     each frame, super-frames whole, from one TAP to the other
 //   coalesce  the same, and small UDP packets of one flow in one write
+//   queues    as epoll, but the TAPs have two queues, and a thread for each
 // Prints `ready`; ends by SIGTERM. The third of its kind is uring.cpp.
 #include <sys/epoll.h>
 
 #include <cstdio>
+#include <thread>
 #include <vector>
 
 #include "coalesce.h"
@@ -38,16 +40,8 @@ void PumpCoalesced(const bench::Tap& from, bench::Coalescer* to, uint8_t* frame)
   to->Flush();
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  if (argc != 6) {
-    fprintf(stderr, "usage: splice epoll|coalesce NETNS LINK NETNS LINK\n");
-    return 2;
-  }
-  const bool coalesce = strcmp(argv[1], "coalesce") == 0;
-  const bench::Tap taps[2] = {bench::OpenTap(argv[2], argv[3], false), bench::OpenTap(argv[4], argv[5], false)};
-  static bench::Coalescer outputs[2] = {bench::Coalescer(taps[1]), bench::Coalescer(taps[0])};
+// Never returns. `outputs`: to coalesce what goes to the other of each, or null.
+void Splice(const bench::Tap (&taps)[2], bench::Coalescer* outputs) {
   std::vector<uint8_t> frame(bench::kFrame);
   const int poll = epoll_create1(EPOLL_CLOEXEC);
   for (uint32_t i = 0; i < 2; i++) {
@@ -56,17 +50,36 @@ int main(int argc, char** argv) {
     event.data.u32 = i;
     if (epoll_ctl(poll, EPOLL_CTL_ADD, taps[i].fd, &event) != 0) bench::Die("epoll_ctl");
   }
-  puts("ready");
-  fflush(stdout);
   for (;;) {
     epoll_event events[2];
     const int n = epoll_wait(poll, events, 2, -1);
     for (int i = 0; i < n; i++) {
       const uint32_t from = events[i].data.u32;
-      if (coalesce)
+      if (outputs != nullptr)
         PumpCoalesced(taps[from], &outputs[from], frame.data());
       else
         Pump(taps[from], taps[1 - from], frame.data());
     }
   }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 6) {
+    fprintf(stderr, "usage: splice epoll|coalesce|queues NETNS LINK NETNS LINK\n");
+    return 2;
+  }
+  const bool coalesce = strcmp(argv[1], "coalesce") == 0, queues = strcmp(argv[1], "queues") == 0;
+  const auto open = [&](char** at) { return bench::OpenTap(at[0], at[1], false, queues); };
+  const bench::Tap taps[2] = {open(argv + 2), open(argv + 4)};
+  std::thread other;
+  if (queues) {
+    const bench::Tap second[2] = {open(argv + 2), open(argv + 4)};
+    other = std::thread([second] { Splice(second, nullptr); });
+  }
+  static bench::Coalescer outputs[2] = {bench::Coalescer(taps[1]), bench::Coalescer(taps[0])};
+  puts("ready");
+  fflush(stdout);
+  Splice(taps, coalesce ? outputs : nullptr);
 }

@@ -42,7 +42,7 @@ void Die(const char* what) {
   exit(1);
 }
 
-Tap OpenTap(const char* netns, const char* link, bool tunnel) {
+Tap OpenTap(const char* netns, const char* link, bool tunnel, bool queue) {
   const int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
   Enter(std::string("/run/netns/") + netns);
   Tap tap{open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC), kPlainHeader, false};
@@ -50,6 +50,7 @@ Tap OpenTap(const char* netns, const char* link, bool tunnel) {
   ifreq request{};
   strncpy(request.ifr_name, link, IFNAMSIZ - 1);
   request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+  if (queue) request.ifr_flags |= IFF_MULTI_QUEUE;
   if (ioctl(tap.fd, TUNSETIFF, &request) != 0) Die("TUNSETIFF");
   const unsigned plain = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN;
   const unsigned uso = plain | TUN_F_USO4 | TUN_F_USO6;

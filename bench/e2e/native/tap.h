@@ -43,8 +43,8 @@ struct Tap {
 
 [[noreturn]] void Die(const char* what);
 
-// `tunnel`: ask for UDP tunnel segmentation, which kernels before 6.17 refuse.
-Tap OpenTap(const char* netns, const char* link, bool tunnel);
+// `tunnel`: ask for UDP tunnel segmentation, which kernels before 6.17 refuse. `queue`: one of several queues of the link, of which each call adds one.
+Tap OpenTap(const char* netns, const char* link, bool tunnel, bool queue = false);
 
 // Length of the frame at `frame`, or 0 when there is none.
 size_t ReadFrame(const Tap& tap, VnetHeader* header, uint8_t* frame);

@@ -6,6 +6,7 @@ export type SetupName =
   | 'splice-epoll'
   | 'splice-uring'
   | 'splice-coalesce'
+  | 'queues-epoll'
   | 'splice-gso'
   | 'splice-uso'
   | 'offloaded'

@@ -40,6 +40,7 @@ export const SPLICES: readonly Kind[] = [
   { name: 'splice-epoll', between: between('splice', 'epoll') },
   { name: 'splice-uring', between: between('uring') },
   { name: 'splice-coalesce', between: between('splice', 'coalesce') },
+  { name: 'queues-epoll', between: between('splice', 'queues') },
   { name: 'splice-gso', end: end('gso'), silent: true },
   { name: 'splice-uso', end: end('uso'), silent: true },
 ]
