@@ -1,6 +1,6 @@
 /** Addresses of all links, each link's in the order of the kernel, which decides between equals when a source is chosen. */
+import { sameAddress } from '../flow/address.ts'
 import { type Address, IFA_F_SECONDARY } from '../netlink/address.ts'
-import { sameBytes } from './prefix-trie.ts'
 
 interface Entry extends Address {
   /** The dump, or the time after it, in which it was last heard of. */
@@ -10,7 +10,7 @@ interface Entry extends Address {
 }
 
 const same = (a: Address, b: Address): boolean =>
-  a.version === b.version && a.prefixLength === b.prefixLength && sameBytes(a.bytes, b.bytes)
+  a.version === b.version && a.prefixLength === b.prefixLength && sameAddress(a.bytes, b.bytes)
 
 export class AddressList {
   epoch = 0
@@ -66,7 +66,7 @@ export class AddressList {
 
   /** Whether any link has it. */
   has(bytes: Uint8Array): boolean {
-    for (const list of this.byLink.values()) if (list.some((entry) => sameBytes(entry.bytes, bytes))) return true
+    for (const list of this.byLink.values()) if (list.some((entry) => sameAddress(entry.bytes, bytes))) return true
     return false
   }
 

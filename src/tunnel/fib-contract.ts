@@ -6,8 +6,9 @@
  * event that caused them, after the whole event has been applied, so that a look-up from within a listener already answers by the new state; the silent
  * removals of the kernel (DESIGN, "The mirror of the kernel") are told when their cause is heard of, not when the dump has confirmed them.
  */
+import { sameAddress } from '../flow/address.ts'
 import type { RouteType } from '../netlink/route.ts'
-import { covers, sameBytes } from './prefix-trie.ts'
+import { covers } from './prefix-trie.ts'
 
 export interface FibQuery {
   /** 4 or 16 bytes. */
@@ -109,7 +110,7 @@ export const concerns = (change: FibChange, query: FibQuery, answer: FibResult):
         (answer.type === 'found' && waysOf(answer).some(({ oif }) => oif === change.ifindex))
       )
     case 'address':
-      return change.family === family && (query.src === undefined || sameBytes(query.src, change.address))
+      return change.family === family && (query.src === undefined || sameAddress(query.src, change.address))
     default:
       return true
   }

@@ -1,10 +1,10 @@
 /** One IPv4 table (net/ipv4/fib_trie.c, fib_semantics.c). */
+import { sameAddress } from '../flow/address.ts'
 import { NUD_INCOMPLETE, NUD_REACHABLE, NUD_VALID } from '../netlink/neighbour.ts'
 import { type NextHop, type Route, RTNH_F_DEAD } from '../netlink/route.ts'
 import { IPV4_TOS_MASK } from '../netlink/rule.ts'
 import type { FibQuery, NoRoute } from './fib-contract.ts'
 import { alive, type FibState, goodOf, hopsOf, REFUSALS, type Refusal, type Taken } from './fib-state.ts'
-import { sameBytes } from './prefix-trie.ts'
 import type { RouteEntry } from './route-entry.ts'
 
 const suits = (route: Route, query: FibQuery): boolean =>
@@ -15,7 +15,7 @@ export const inIpv4Table = (state: FibState, table: number, query: FibQuery): Ta
   let passed: Uint8Array | undefined
   for (const run of state.routes.covering(4, table, query.dst)) {
     for (const { route } of run) {
-      if (passed && sameBytes(passed, route.dst)) break
+      if (passed && sameAddress(passed, route.dst)) break
       if (!suits(route, query)) continue
       if (route.type === 'throw') return undefined
       if (REFUSALS.has(route.type)) return { refusal: route.type as NoRoute }

@@ -1,4 +1,5 @@
 /** Which address of ours a packet is sent from, when neither its sender nor its route says. */
+import { sameAddress } from '../flow/address.ts'
 import {
   type Address,
   IFA_F_DEPRECATED,
@@ -6,7 +7,7 @@ import {
   IFA_F_SECONDARY,
   IFA_F_TENTATIVE,
 } from '../netlink/address.ts'
-import { commonBits, covers, sameBytes } from './prefix-trie.ts'
+import { commonBits, covers } from './prefix-trie.ts'
 
 const SCOPE_LINK = 253
 const SCOPE_HOST = 254
@@ -78,7 +79,7 @@ export const sourceIpv6 = (addresses: Addresses, oif: number, dst: Uint8Array): 
   const rank = (a: Address): number[] => {
     const own = scopeOf(a.bytes)
     return [
-      sameBytes(a.bytes, dst) ? 1 : 0,
+      sameAddress(a.bytes, dst) ? 1 : 0,
       own >= scope ? 128 - own : own - 128,
       (a.flags & (IFA_F_DEPRECATED | IFA_F_OPTIMISTIC)) === 0 ? 1 : 0,
       a.ifindex === oif ? 1 : 0,

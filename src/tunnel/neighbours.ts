@@ -1,4 +1,5 @@
 /** The mirror of a namespace's neighbours, by the news of its one socket and, after an overrun, by comparison with a dump. Main thread. */
+import { sameAddress } from '../flow/address.ts'
 import { Generation } from '../lib/generation.ts'
 import type { NetlinkMessage } from '../netlink/codec.ts'
 import type { Namespace } from '../netlink/namespace.ts'
@@ -15,7 +16,6 @@ import {
   RTNLGRP_NEIGH,
 } from '../netlink/neighbour.ts'
 import { systemTimers, type Timers } from '../netlink/transport.ts'
-import { sameBytes } from './prefix-trie.ts'
 import { type DumpedTable, Resync } from './resync.ts'
 
 /** Groups that the namespace must have joined (NamespaceOptions.groups). */
@@ -57,7 +57,7 @@ const same = (a: Neighbour, b: Neighbour): boolean =>
   a.state === b.state &&
   a.flags === b.flags &&
   a.managed === b.managed &&
-  (a.lladdr === b.lladdr || (a.lladdr !== undefined && b.lladdr !== undefined && sameBytes(a.lladdr, b.lladdr)))
+  (a.lladdr === b.lladdr || (a.lladdr !== undefined && b.lladdr !== undefined && sameAddress(a.lladdr, b.lladdr)))
 
 export class Neighbours {
   readonly counters: NeighbourCounters = { events: 0, malformed: 0, resyncs: 0, listenerErrors: 0 }

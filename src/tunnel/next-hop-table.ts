@@ -1,13 +1,13 @@
 /** Next-hop objects and groups of one namespace. Which routes use them is the route table's business. */
+import { sameAddress } from '../flow/address.ts'
 import type { NextHopObject } from '../netlink/nexthop.ts'
-import { sameBytes } from './prefix-trie.ts'
 
 const same = (a: NextHopObject, b: NextHopObject): boolean =>
   a.oif === b.oif &&
   a.flags === b.flags &&
   a.blackhole === b.blackhole &&
   a.via?.length === b.via?.length &&
-  (a.via === undefined || sameBytes(a.via, b.via!)) &&
+  (a.via === undefined || sameAddress(a.via, b.via!)) &&
   a.group?.length === b.group?.length &&
   (a.group ?? []).every(({ id, weight }, i) => b.group![i]!.id === id && b.group![i]!.weight === weight)
 

@@ -4,12 +4,12 @@
  *
  * Who speaks unasked can change what is known of itself, as RFC 826 and RFC 4861 section 7.2.5 have it, but makes nobody known.
  */
+import { sameAddress } from '../flow/address.ts'
 import type { Scheduler } from '../lib/scheduler.ts'
 import { TokenBucket } from '../lib/token-bucket.ts'
 import type { OwnNeighbours } from './own-neighbours.ts'
 import { announcementFrame, type Heard, readNeighbourFrame, replyFrame } from './own-neighbours-frames.ts'
 import type { OwnPort } from './own-port.ts'
-import { sameBytes } from './prefix-trie.ts'
 
 export interface OwnStackCounters {
   /** Requests for our addresses that were answered. */
@@ -39,7 +39,7 @@ const BURST = 200
 const isGroup = (mac: Uint8Array): boolean => (mac[0]! & 1) !== 0
 
 export const ownsAddress = ({ addresses }: OwnPort, address: Uint8Array): boolean =>
-  addresses.some(({ bytes }) => sameBytes(bytes, address))
+  addresses.some(({ bytes }) => sameAddress(bytes, address))
 
 export class OwnStack {
   readonly counters: OwnStackCounters = {
@@ -65,7 +65,7 @@ export class OwnStack {
       this.counters.invalid++
       return
     }
-    if (sameBytes(heard.ethSrc, port.mac)) return
+    if (sameAddress(heard.ethSrc, port.mac)) return
     const { neighbour, target } = heard
     if (neighbour !== undefined && ownsAddress(port, neighbour)) this.counters.conflicts++
     else if (neighbour !== undefined) this.#learn(port, neighbour, heard)
@@ -83,7 +83,7 @@ export class OwnStack {
   #learn(port: OwnPort, neighbour: Uint8Array, heard: Heard): void {
     const { neighbours } = this.#options
     const { asks, solicited, target, ethDst, override, lladdr } = heard
-    const toUs = sameBytes(ethDst, port.mac) && ownsAddress(port, target)
+    const toUs = sameAddress(ethDst, port.mac) && ownsAddress(port, target)
     const answers = !asks && solicited && toUs && neighbours.asks(port.ifindex, neighbour)
     if (!asks && !answers) this.counters.unsolicited++
     // Of solicitations only those for us count (RFC 4861 section 7.2.3); an advertisement for all is one that tells unasked.
@@ -96,7 +96,7 @@ export class OwnStack {
 
   #answer(port: OwnPort, address: Uint8Array, heard: Heard): void {
     const { ethDst } = heard
-    if (!isGroup(ethDst) && !sameBytes(ethDst, port.mac)) return
+    if (!isGroup(ethDst) && !sameAddress(ethDst, port.mac)) return
     if (!this.#bucket.take(this.#options.scheduler.elapsed())) {
       this.counters.limited++
       return

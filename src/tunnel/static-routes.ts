@@ -6,12 +6,12 @@
  * IPv6 over all that are at most 32 bits longer; what is for the host itself goes before. A user's route with a mark is for packets with that mark alone. It names a
  * bridge, and is passed by while there is none of that name.
  */
-import { addressText } from '../flow/address.ts'
+import { addressText, sameAddress } from '../flow/address.ts'
 import { CodedError } from '../lib/errors.ts'
 import { RT_TABLE_LOCAL, RT_TABLE_MAIN } from '../netlink/route.ts'
 import type { FibChange, FibFound, FibQuery, FibResult } from './fib-contract.ts'
 import { addressFor, type OwnPort, type PortAddress } from './own-port.ts'
-import { covers, sameBytes } from './prefix-trie.ts'
+import { covers } from './prefix-trie.ts'
 import type { OwnAddress, RouteSource } from './route-source.ts'
 
 export interface UserRoute {
@@ -80,9 +80,10 @@ export class StaticRoutes implements RouteSource {
       return kernel.lookup(query)
     const { dst, src } = query
     for (const { name, addresses } of own)
-      if (addresses.some(({ bytes }) => sameBytes(bytes, dst))) return local(name, dst)
+      if (addresses.some(({ bytes }) => sameAddress(bytes, dst))) return local(name, dst)
     const best = this.#best(query, own)
-    const ours = src !== undefined && own.some(({ addresses }) => addresses.some(({ bytes }) => sameBytes(bytes, src)))
+    const ours =
+      src !== undefined && own.some(({ addresses }) => addresses.some(({ bytes }) => sameAddress(bytes, src)))
     // The kernel does not know our addresses, and would refuse them.
     const answer = kernel.lookup(ours ? without(query) : query)
     if (best === undefined || (answer.type === 'found' && goesBefore(answer, best)))
@@ -118,7 +119,7 @@ export class StaticRoutes implements RouteSource {
     const ifindex = this.#options.ifindexOf(bridge)
     if (ifindex === undefined)
       throw new CodedError('ENODEV', `${bridge}: the name of a bridge with an internal port expected`)
-    if (src !== undefined && !this.#addressesOn(ifindex).some(({ bytes }) => sameBytes(bytes, src)))
+    if (src !== undefined && !this.#addressesOn(ifindex).some(({ bytes }) => sameAddress(bytes, src)))
       throw new CodedError('EADDRNOTAVAIL', `src ${addressText(src)}: ${bridge} has no such address`)
     if (src === undefined && addressFor(this.#addressesOn(ifindex), via ?? dst) === undefined)
       throw new CodedError('EADDRNOTAVAIL', `${bridge} has no address to send to ${addressText(via ?? dst)} from`)
@@ -219,7 +220,7 @@ export class StaticRoutes implements RouteSource {
 
   #hostHas(src: Uint8Array): boolean {
     for (const list of this.#options.kernel.addresses.values())
-      if (list.some(({ bytes }) => sameBytes(bytes, src))) return true
+      if (list.some(({ bytes }) => sameAddress(bytes, src))) return true
     return false
   }
 

@@ -7,7 +7,7 @@ import { K_IN_PORT, K_TP } from '../../../src/flow/key.ts'
 import { OffloadModule } from '../../../src/offload/module.ts'
 import { RoundScheduler } from '../../unit/offload/fakes.ts'
 import { flowMatch, keyOf, output } from '../tiers/flows.ts'
-import { numbered, numberOf } from '../tiers/frames.ts'
+import { numbered } from '../tiers/frames.ts'
 import { World } from '../tiers/harness.ts'
 import { withProfile } from './with-profile.ts'
 
@@ -66,12 +66,7 @@ const rest = async (): Promise<void> => {
   }
 }
 
-const arrived = (port: number, flow: number): number[] =>
-  world
-    .port(port)
-    .sent.map((frame) => numberOf(frame.data))
-    .filter((frame) => frame.flow === flow)
-    .map((frame) => frame.n)
+const arrived = (port: number, flow: number): number[] => world.sent(port, flow)
 
 const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
 

@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { K_NW } from '../../../src/flow/key.ts'
 import { flowMatch, output, portMatch, putFlow } from './flows.ts'
-import { numbered, numberOf } from './frames.ts'
-import { frames, offload, open, range, send, sent, world } from './two-nics.ts'
+import { numbered, numberOf, range } from './frames.ts'
+import { frames, offload, open, send, sent, world } from './two-nics.ts'
 
 describe('two tiers', () => {
   it('sends misses up and answers down, between NICs and tier 2 as well', async () => {

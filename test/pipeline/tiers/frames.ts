@@ -169,3 +169,6 @@ export const numberOf = (frame: Uint8Array): { flow: number; n: number } => {
     n: ((frame[at + 8]! << 24) | (frame[at + 9]! << 16) | (frame[at + 10]! << 8) | frame[at + 11]!) >>> 0,
   }
 }
+
+/** The numbers from .. to - 1. */
+export const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)

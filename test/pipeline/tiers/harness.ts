@@ -20,6 +20,7 @@ import { createArena, type SlotPool } from '../../../src/packet/slot.ts'
 import { PORT_STAT_WORDS, PS_DROPS } from '../../../src/port/contract.ts'
 import { DROP_REASONS } from '../../../src/port/drop.ts'
 import { MemoryPort } from '../../../src/port/memory.ts'
+import { numbered, numberOf, range } from './frames.ts'
 
 export interface WorldOptions {
   small?: number
@@ -231,6 +232,26 @@ export class World {
 
   port(no: number): MemoryPort {
     return this.#memory.get(no)!
+  }
+
+  /** Frames from .. to - 1 of a flow, as of `numbered`, come by a port. */
+  inject(no: number, from: number, to: number, flow = 0): void {
+    for (const n of range(from, to)) this.port(no).inject(numbered(flow, n))
+  }
+
+  /** Numbers of a flow's frames that have left by a port. */
+  sent(no: number, flow = 0): number[] {
+    return this.port(no)
+      .sent.map(({ data }) => numberOf(data))
+      .filter((one) => one.flow === flow)
+      .map(({ n }) => n)
+  }
+
+  /** Frames that tier 2 has handled. */
+  frames(): number {
+    const counters = { frames: 0, cacheHits: 0, flowHits: 0, misses: 0, upcalls: 0, masks: 0, maskHits: 0, flows: 0 }
+    this.dpif.counters(counters)
+    return counters.frames
   }
 
   /** One round of every thread. True if anything moved. */

@@ -5,7 +5,7 @@ import { LOST_NEIGHBOUR_FAILED, LOST_NO_ROUTE } from '../../../src/flow/execute.
 import { K_IN_PORT, K_TUN_ID } from '../../../src/flow/key.ts'
 import { M_PORT, META_WORDS } from '../../../src/packet/slot.ts'
 import { flowMatch, keyOf, output, portMatch, putFlow } from './flows.ts'
-import { numbered, numberOf } from './frames.ts'
+import { numbered, range } from './frames.ts'
 import { World, type WorldOptions } from './harness.ts'
 import { entry, HEADERS, innerMatch, outerMatch, pop, push, VNI, VXLAN, wrapped } from './tunnels.ts'
 
@@ -24,16 +24,8 @@ afterEach(async () => {
   expect(world.missingSlots()).toEqual({})
 })
 
-const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
-const send = (port: number, from: number, to: number, flow = 0): void => {
-  for (const n of range(from, to)) world.port(port).inject(numbered(flow, n))
-}
-const sent = (port: number, flow = 0): number[] =>
-  world
-    .port(port)
-    .sent.map((f) => numberOf(f.data))
-    .filter((f) => f.flow === flow)
-    .map((f) => f.n)
+const send = (port: number, from: number, to: number, flow = 0): void => world.inject(port, from, to, flow)
+const sent = (port: number, flow = 0): number[] => world.sent(port, flow)
 const waiting = (): number => world.dpif.shared.counters[C_NEXT_HOP]!
 
 describe('a port of kind vxlan', () => {

@@ -1,6 +1,5 @@
 /** Two NICs and the datapath, for tests that import this: after each of them every slot must be back. */
 import { afterEach, expect } from 'vitest'
-import { numbered, numberOf } from './frames.ts'
 import { World, type WorldOptions } from './harness.ts'
 
 export let world: World
@@ -21,21 +20,9 @@ export const open = async (options: WorldOptions = {}): Promise<World> => {
   return world
 }
 
-export const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
-export const send = (port: number, from: number, to: number, flow = 0): void => {
-  for (const n of range(from, to)) world.port(port).inject(numbered(flow, n))
-}
-export const sent = (port: number, flow = 0): number[] =>
-  world
-    .port(port)
-    .sent.map((f) => numberOf(f.data))
-    .filter((f) => f.flow === flow)
-    .map((f) => f.n)
-export const frames = (): number => {
-  const counters = { frames: 0, cacheHits: 0, flowHits: 0, misses: 0, upcalls: 0, masks: 0, maskHits: 0, flows: 0 }
-  world.dpif.counters(counters)
-  return counters.frames
-}
+export const send = (port: number, from: number, to: number, flow = 0): void => world.inject(port, from, to, flow)
+export const sent = (port: number, flow = 0): number[] => world.sent(port, flow)
+export const frames = (): number => world.frames()
 export const offload = (id: number): string => {
   const flow = world.dpif.flow(id)!
   return world.eswitch('nic0').rulePut({ id, match: flow.match, actions: flow.actions })

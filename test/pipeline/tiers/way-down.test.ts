@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { K_IN_PORT } from '../../../src/flow/key.ts'
 import { output, portMatch, putFlow } from './flows.ts'
-import { open, range, send, sent, world } from './two-nics.ts'
+import { range } from './frames.ts'
+import { open, send, sent, world } from './two-nics.ts'
 
 describe('the way down', () => {
   /** 4 and, unless told, 3 send to nic0, which stands still. */

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { answerAll, output, portMatch, putFlow } from './flows.ts'
-import { frames, offload, open, range, send, sent, world } from './two-nics.ts'
+import { range } from './frames.ts'
+import { frames, offload, open, send, sent, world } from './two-nics.ts'
 
 describe('loss of a worker', () => {
   it('has tier 2 poll the TAPs until the next one runs, in order and with its books kept', async () => {
