@@ -12,16 +12,23 @@ const WAITING = [
   'test/system/switch/start.test.ts',
 ]
 
+/** Tests without a load of their own share two cores; by itself Vitest would leave one to its main process. */
+const TOGETHER = { maxWorkers: 2 }
+
 /** Levels of test, from no privileges to root; `scripts/test` runs each in turn. */
 export default defineConfig({
   test: {
     pool: 'forks',
     testTimeout: 20_000,
     projects: [
-      { extends: true, test: { name: 'unit', include: ['test/unit/**/*.test.ts'] } },
+      { extends: true, test: { ...TOGETHER, name: 'unit', include: ['test/unit/**/*.test.ts'] } },
       {
         extends: true,
-        test: { name: 'pipeline', include: ['test/pipeline/**/*.test.ts', 'test/compliance/**/*.test.ts'] },
+        test: {
+          ...TOGETHER,
+          name: 'pipeline',
+          include: ['test/pipeline/**/*.test.ts', 'test/compliance/**/*.test.ts'],
+        },
       },
       {
         extends: true,
