@@ -260,7 +260,9 @@ napi_value TxBatch(napi_env env, napi_callback_info info) {
 
   Cutter cutter;
   Packer packer;
-  Joiner joiner(listed_ports(c.tunnels, c.tunnels_length));
+  const TunnelPorts tunnels = listed_ports(c.tunnels, c.tunnels_length);
+  Joiner joiner(tunnels);
+  const bool joins = tunnels.count > 0 && (device_segments_udp(device, 4) || device_segments_udp(device, 6));
   const auto read = [&](int32_t i, SlotFrame* frame) {
     const int32_t* m = meta + static_cast<size_t>(slots[from + i]) * META_WORDS;
     return read_slot(bytes, length, m, frame) && frame->len >= kEthernet && vnet_plausible(frame->facts, frame->len);
@@ -272,7 +274,7 @@ napi_value TxBatch(napi_env env, napi_callback_info info) {
       continue;
     }
     const auto next = [&](int32_t k, SlotFrame* other) { return i + k < n && read(i + k, other); };
-    const int32_t joined = send_joined(device, frame, next, &joiner, result);
+    const int32_t joined = joins && i + 1 < n ? send_joined(device, frame, next, &joiner, result) : 0;
     if (joined > 0) {
       i += joined;
     } else if (device_takes(device, frame)) {

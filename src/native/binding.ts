@@ -148,7 +148,7 @@ export interface Native {
   ): TxContext
   /**
    * Writes the frames of slots[from .. from + n). What the device does not take is done in software: segmentation (TCP, UDP USO) and checksums, straight from
-   * the slot, which is left unchanged. Fills `result`; the slots stay the caller's.
+   * the slot, which is left unchanged. Short packets of one flow to a tunnel's port that follow each other go in one write (native/join.h). Fills `result`; the slots stay the caller's.
    */
   txBatch(context: TxContext, from: number, n: number): void
 

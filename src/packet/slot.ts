@@ -80,7 +80,7 @@ export const MAX_TUNNEL_PORTS = 63
 export interface Arena {
   readonly bytes: Uint8Array
   readonly meta: Int32Array
-  /** How many, then UDP ports of tunnels: what comes to them is looked into when it is received. Main writes it (`setTunnelPorts`). */
+  /** How many, then UDP ports of tunnels: what comes to them is looked into when it is received, and short packets to them are joined when they are sent. Main writes it (`setTunnelPorts`). */
   readonly tunnels: Int32Array
   readonly owners: number
   readonly small: number

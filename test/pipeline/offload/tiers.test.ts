@@ -1,13 +1,13 @@
 /** The offload module over the real tiers 2 and 3 in one thread, with traffic: what its decisions do to frames. */
 import { afterEach, describe, expect, test } from 'vitest'
-import type { DpifCounters, FlowStats } from '../../../src/datapath/contract.ts'
+import type { FlowStats } from '../../../src/datapath/contract.ts'
 import type { Profile } from '../../../src/eswitch/profile.ts'
 import { loadProfile } from '../../../src/eswitch/profile-file.ts'
 import { K_IN_PORT, K_TP } from '../../../src/flow/key.ts'
 import { OffloadModule } from '../../../src/offload/module.ts'
 import { RoundScheduler } from '../../unit/offload/fakes.ts'
 import { flowMatch, keyOf, output } from '../tiers/flows.ts'
-import { numbered } from '../tiers/frames.ts'
+import { numbered, range } from '../tiers/frames.ts'
 import { World } from '../tiers/harness.ts'
 import { withProfile } from './with-profile.ts'
 
@@ -66,16 +66,6 @@ const rest = async (): Promise<void> => {
   }
 }
 
-const arrived = (port: number, flow: number): number[] => world.sent(port, flow)
-
-const upTo = (n: number): number[] => Array.from({ length: n }, (_, i) => i)
-
-const dpFrames = (): number => {
-  const out = {} as DpifCounters
-  world.dpif.counters(out)
-  return out.frames
-}
-
 const packets = (flow: number): number => {
   const out: FlowStats = { packets: 0, bytes: 0, used: 0, tcpFlags: 0 }
   expect(module.flowStats(ids.get(flow)!, out)).toBe(true)
@@ -100,11 +90,11 @@ describe('offloaded', () => {
     send(0, 5)
     await rest()
     expect([state(0), module.active(ids.get(0)!)]).toEqual(['offloaded', true])
-    const before = dpFrames()
+    const before = world.frames()
     send(0, 200)
     await rest()
-    expect([upcalls, dpFrames() - before]).toEqual([1, 0])
-    expect(arrived(2, 0)).toEqual(upTo(205))
+    expect([upcalls, world.frames() - before]).toEqual([1, 0])
+    expect(world.sent(2, 0)).toEqual(range(0, 205))
     // The packet of the upcall itself was answered by tier 1.
     expect(packets(0)).toBe(204)
   })
@@ -121,7 +111,7 @@ describe('offloaded', () => {
       }
     }
     await rest()
-    expect(arrived(2, 0)).toEqual(upTo(sent[0]!))
+    expect(world.sent(2, 0)).toEqual(range(0, sent[0]!))
     expect(packets(0)).toBe(sent[0]! - 1)
     expect(state(0)).toBe('offloaded')
   })
@@ -135,8 +125,8 @@ describe('offloaded', () => {
     send(0, 20)
     await rest()
     expect(state(0)).toBe('switch-id')
-    expect(arrived(2, 0)).toEqual(upTo(20))
-    expect(arrived(9, 0)).toEqual(upTo(40).slice(20))
+    expect(world.sent(2, 0)).toEqual(range(0, 20))
+    expect(world.sent(9, 0)).toEqual(range(0, 40).slice(20))
   })
 })
 
@@ -152,7 +142,7 @@ describe('a small table', () => {
     }
     await rest()
     for (let flow = 0; flow < flows; flow++) {
-      expect(arrived(2, flow)).toEqual(upTo(sent[flow]!))
+      expect(world.sent(2, flow)).toEqual(range(0, sent[flow]!))
       expect(packets(flow)).toBe(sent[flow]! - 1)
     }
     const { eswitches, offloaded } = module.summary()
@@ -176,15 +166,15 @@ describe('worker loss', () => {
     await rest()
     send(0, 50)
     await rest()
-    expect(arrived(2, 0).length).toBeGreaterThanOrEqual(100)
+    expect(world.sent(2, 0).length).toBeGreaterThanOrEqual(100)
     world.clock.advance(20_000)
     await rest()
     expect(state(0)).toBe('offloaded')
-    const before = dpFrames()
+    const before = world.frames()
     send(0, 30)
     await rest()
-    expect(dpFrames() - before).toBe(0)
-    expect(arrived(2, 0)).toEqual(upTo(130))
+    expect(world.frames() - before).toBe(0)
+    expect(world.sent(2, 0)).toEqual(range(0, 130))
     expect([packets(0), upcalls]).toEqual([129, 1])
     expect(module.summary().eswitches[0]).toMatchObject({ losses: 1, insertions: 2, state: 'running' })
   })

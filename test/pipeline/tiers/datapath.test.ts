@@ -2,7 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { M_MARK, M_PORT, META_WORDS } from '../../../src/packet/slot.ts'
 import { PS_TX_PACKETS } from '../../../src/port/contract.ts'
 import { answerAll, flowMatch, output, portMatch, putFlow } from './flows.ts'
-import { numbered, numberOf } from './frames.ts'
+import { numbered, numberOf, range } from './frames.ts'
 import { World, type WorldOptions } from './harness.ts'
 
 let world: World
@@ -18,8 +18,6 @@ afterEach(async () => {
   expect(world.missingSlots()).toEqual({})
 })
 
-const sentNumbers = (no: number, flow: number): number[] => world.sent(no, flow)
-
 describe('datapath alone', () => {
   it('makes one upcall for the first packet of a flow and none for the next', async () => {
     await open()
@@ -29,7 +27,7 @@ describe('datapath alone', () => {
     for (let n = 5; n < 300; n++) world.port(1).inject(numbered(0, n))
     await world.settle()
     expect(seen.upcalls).toBe(1)
-    expect(sentNumbers(2, 0)).toEqual(Array.from({ length: 300 }, (_, n) => n))
+    expect(world.sent(2, 0)).toEqual(range(0, 300))
   })
 
   it('keeps the order of a microflow behind its upcall, whatever is installed meanwhile', async () => {
@@ -44,10 +42,10 @@ describe('datapath alone', () => {
     for (let n = 10; n < 20; n++) world.port(1).inject(numbered(0, n))
     world.port(1).inject(numbered(1, 0))
     await world.settle()
-    expect([sentNumbers(2, 0), sentNumbers(2, 1)]).toEqual([[], [0]])
+    expect([world.sent(2, 0), world.sent(2, 1)]).toEqual([[], [0]])
     world.dpif.upcallDone(waiting[0]!, output(2))
     await world.settle()
-    expect(sentNumbers(2, 0)).toEqual(Array.from({ length: 20 }, (_, n) => n))
+    expect(world.sent(2, 0)).toEqual(range(0, 20))
     const stats = { packets: 0, bytes: 0, used: 0, tcpFlags: 0 }
     expect(world.dpif.flowStats(id, stats)).toBe(true)
     expect(stats).toEqual({ packets: 20, bytes: 20 * 46, used: world.clock.now(), tcpFlags: 0 })
@@ -63,7 +61,7 @@ describe('datapath alone', () => {
     for (let n = 0; n < 30; n++) world.port(1).inject(numbered(0, n))
     await world.settle()
     expect(order.length).toBe(30)
-    expect(sentNumbers(3, 0)).toEqual(Array.from({ length: 30 }, (_, n) => n))
+    expect(world.sent(3, 0)).toEqual(range(0, 30))
   })
 
   it('bounds what waits, by port and by microflow, and counts the rest', async () => {
@@ -179,7 +177,7 @@ describe('datapath alone', () => {
     await world.run(world.dpif.barrier())
     for (let n = 10; n < 20; n++) world.port(1).inject(numbered(0, n))
     await world.settle()
-    expect([sentNumbers(2, 0).length, sentNumbers(3, 0).length]).toEqual([10, 10])
+    expect([world.sent(2, 0).length, world.sent(3, 0).length]).toEqual([10, 10])
     let final = -1
     world.dpif.flowDel(id, (stats) => {
       final = stats.packets
@@ -208,8 +206,7 @@ describe('datapath alone', () => {
     await open({ flows: 20_000 })
     for (let flow = 0; flow < 15_000; flow++) putFlow(world.dpif, flowMatch(1, flow), output(2))
     await world.run(world.dpif.barrier())
-    const counters = { frames: 0, cacheHits: 0, flowHits: 0, misses: 0, upcalls: 0, masks: 0, maskHits: 0, flows: 0 }
-    world.dpif.counters(counters)
+    const counters = world.counters()
     expect([counters.flows, counters.masks]).toEqual([15_000, 1])
     for (const flow of [0, 7_500, 14_999]) world.port(1).inject(numbered(flow, flow))
     await world.settle()
@@ -232,7 +229,7 @@ describe('datapath alone', () => {
     putFlow(world.dpif, portMatch(1, 9), output(2))
     world.dpif.upcallDone(recircs[0]!, output(2))
     await world.settle()
-    expect(sentNumbers(2, 0)).toEqual([0, 1, 2, 3, 4])
+    expect(world.sent(2, 0)).toEqual([0, 1, 2, 3, 4])
   })
 
   it('stops a recirculation loop after 5 look-ups, with a warning that names the chain', async () => {

@@ -3,7 +3,7 @@
  * `step()` is one round of everything; `settle()` goes on until nothing moves any more.
  */
 import { DatapathClient } from '../../../src/datapath/client.ts'
-import type { DpPort } from '../../../src/datapath/contract.ts'
+import type { DpifCounters, DpPort } from '../../../src/datapath/contract.ts'
 import type { DatapathControl, DatapathEvent } from '../../../src/datapath/control.ts'
 import { Datapath } from '../../../src/datapath/core.ts'
 import { createDatapathShared, OWNER_FIRST_ESWITCH } from '../../../src/datapath/shared.ts'
@@ -247,11 +247,16 @@ export class World {
       .map(({ n }) => n)
   }
 
-  /** Frames that tier 2 has handled. */
-  frames(): number {
+  /** Of tier 2. */
+  counters(): DpifCounters {
     const counters = { frames: 0, cacheHits: 0, flowHits: 0, misses: 0, upcalls: 0, masks: 0, maskHits: 0, flows: 0 }
     this.dpif.counters(counters)
-    return counters.frames
+    return counters
+  }
+
+  /** Frames that tier 2 has handled. */
+  frames(): number {
+    return this.counters().frames
   }
 
   /** One round of every thread. True if anything moved. */

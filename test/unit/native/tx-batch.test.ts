@@ -234,7 +234,7 @@ describe('short tunnelled packets of one flow that follow each other', () => {
     expect(result[TX_WRITES]).toBe(packets.length)
   })
 
-  it('go one by one where their port is no tunnel’s, as a guest’s own do', () => {
+  it('go one by one to a port of no tunnel, as those of a guest do', () => {
     setTunnelPorts(arena, [4790])
     written(device, ...slots())
     expect(result[TX_WRITES]).toBe(packets.length)
