@@ -299,16 +299,19 @@ napi_value RxBatch(napi_env env, napi_callback_info info) {
   const int32_t most = merges ? max * kReadsPerFrame : max;
   size_t total = 0;
   for (int32_t tries = 0; tries < most && batch.frames() < max && total < kMostBytes; tries++) {
-    if ((!small.empty() && small.room() == nullptr) || (!big.empty() && big.room() == nullptr)) {
+    const bool has_small = !small.empty(), has_big = !big.empty();
+    if (!has_small && !has_big) break;
+    uint8_t* const small_at = has_small ? small.room() : nullptr;
+    uint8_t* const big_at = has_big ? big.room() : nullptr;
+    if ((has_small && small_at == nullptr) || (has_big && big_at == nullptr)) {
       args.Range("a free slot lies outside of the arena");
       return nullptr;
     }
-    Stack* const stack = big.empty() ? &small : &big;
-    if (stack->empty()) break;
+    Stack* const stack = has_big ? &big : &small;
     // The header goes in front of the frame, into the headroom: the kernel fills one piece of memory faster than several.
-    uint8_t* const at = stack->room();
+    uint8_t* const at = has_big ? big_at : small_at;
     uint8_t* const head = at - header;
-    const size_t room = stack == &big ? kBigRoom : kSmallRoom;
+    const size_t room = has_big ? kBigRoom : kSmallRoom;
     uint32_t tag = 0;
     bool skip = false;
     const ssize_t n =
@@ -329,7 +332,7 @@ napi_value RxBatch(napi_env env, napi_callback_info info) {
     total += len;
     // What fills the room to the last byte was cut, or may have been.
     if (len == room) {
-      result[stack == &big ? RX_OVERSIZE : RX_NO_SLOT]++;
+      result[has_big ? RX_OVERSIZE : RX_NO_SLOT]++;
       continue;
     }
     VnetFacts facts{};

@@ -55,9 +55,9 @@ export interface NetlinkOptions {
 /** Indices in the Int32Array(RX_RESULT_WORDS) that `rxBatch` fills. */
 export const RX_SMALL_USED = 0
 export const RX_BIG_USED = 1
-/** Frames larger than a big slot, dropped. */
+/** Frames that fill a big slot to its end, or would go beyond, dropped. */
 export const RX_OVERSIZE = 2
-/** Frames that needed a big slot when there was none, dropped. */
+/** Frames that needed a big slot when there was none, dropped; one that fills a small slot to its end counts as such, since it may have been cut. */
 export const RX_NO_SLOT = 3
 /** Frames shorter than an Ethernet header (14 bytes), dropped. */
 export const RX_RUNT = 4
@@ -124,8 +124,8 @@ export interface Native {
     tunnels: Int32Array,
   ): RxContext
   /**
-   * Reads without blocking until there are `max` frames in `out`, or all is read. Each goes into the small slot on top of the pool's stack, or, when it does not
-   * fit, whole into the big slot on top of its stack. Sets OFF (BASE + HEADROOM), LEN, PORT, the virtio-net words, and clears the pipeline words
+   * Reads without blocking until there are `max` frames in `out`, or all is read, or as much as a batch may have (native/batch_rx.cc). Each goes into the small slot on top of the pool's
+   * stack, or, when it does not fit, whole into the big slot on top of its stack, which is scratch memory for all. Sets OFF (BASE + HEADROOM), LEN, PORT, the virtio-net words, and clears the pipeline words
    * M_FIRST_PIPE..META_WORDS of the slot; for KIND_PACKET a VLAN tag in the auxiliary data is put back into the frame, and frames that this
    * socket's host sent (PACKET_OUTGOING) are skipped. From a TAP with virtio-net headers, packets of one flow that follow each other come as one
    * super-frame (native/gro.h), VXLAN's too where they go to a tunnel's port, and packed ones are taken apart first. Writes the slot indices to `out`

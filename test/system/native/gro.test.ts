@@ -1,34 +1,13 @@
 /** What is merged at the receive, against what was sent: packets of many flows through a kernel's bridge from one TAP to another, one by one or packed, read with merging and without. */
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import {
-  native,
-  RX_BIG_USED,
-  RX_RESULT_WORDS,
-  RX_SMALL_USED,
-  RX_SPARE,
-  TX_RESULT_WORDS,
-  TX_WRITES,
-} from '../../../src/native/binding.ts'
-import {
-  createArena,
-  M_CSUM_OFF,
-  M_CSUM_START,
-  M_GSO_SIZE,
-  M_GSO_TYPE,
-  M_INNER_NH,
-  M_LEN,
-  M_OFF,
-  M_OUTER_TH,
-  M_VFLAGS,
-  META_WORDS,
-  SlotPool,
-  setTunnelPorts,
-} from '../../../src/packet/slot.ts'
+import { native } from '../../../src/native/binding.ts'
+import { createArena, setTunnelPorts } from '../../../src/packet/slot.ts'
 import { NO_FACTS } from '../../unit/native/slot.ts'
 import { build, type Shape } from '../../unit/native/super-frame.ts'
 import { type Facts, twinSegment } from '../../unit/native/twin.ts'
 import { needKernel } from '../kit/kernel.ts'
 import { Testbed } from '../kit/testbed.ts'
+import { MOST, Reader, send } from './batch.ts'
 import { type Side, tap } from './splice.ts'
 
 let bed: Testbed
@@ -37,7 +16,6 @@ beforeEach(() => {
 })
 afterEach(() => bed.close())
 
-const MOST = 256
 const TUNNEL_GSO = 0x180
 
 interface Flow {
@@ -73,50 +51,11 @@ const flows = (tunnelled: boolean): Flow[] => {
   return all
 }
 
-/** Returns how many writes it took. */
-const send = (side: Side, frames: readonly (readonly [number[], Facts])[]): number => {
-  const arena = createArena(1, 0, frames.length)
-  setTunnelPorts(arena, [4789])
-  frames.forEach(([frame, facts], slot) => {
-    const m = slot * META_WORDS
-    arena.bytes.set(frame, arena.meta[m + M_OFF]!)
-    const words = [M_LEN, M_VFLAGS, M_GSO_TYPE, M_GSO_SIZE, M_CSUM_START, M_CSUM_OFF, M_OUTER_TH, M_INNER_NH]
-    const values = [
-      frame.length,
-      facts.flags,
-      facts.gsoType,
-      facts.gsoSize,
-      facts.csumStart,
-      facts.csumOff,
-      facts.outerTh,
-      facts.innerNh,
-    ]
-    words.forEach((word, i) => {
-      arena.meta[m + word] = values[i]!
-    })
-  })
-  const slots = Int32Array.from(frames, (_, i) => i)
-  const result = new Int32Array(TX_RESULT_WORDS)
-  const context = native.txOpen(
-    ...([side.fd, side.kind, side.vnetHdr, side.offloads] as const),
-    ...([arena.bytes, arena.meta, slots, result, arena.tunnels] as const),
-  )
-  native.txBatch(context, 0, slots.length)
-  expect([...result].slice(1, 5)).toEqual([0, 0, 0, 0])
-  return result[TX_WRITES]!
-}
-
 /** Reads until there is nothing more for a while; what came, as on a wire, and in how many frames. */
 const receive = async (side: Side, wanted: number): Promise<{ packets: number[][]; frames: number }> => {
   const arena = createArena(1, 512, 64)
   setTunnelPorts(arena, [4789])
-  const pool = new SlotPool(arena, 0)
-  const out = new Int32Array(MOST + RX_SPARE)
-  const result = new Int32Array(RX_RESULT_WORDS)
-  const context = native.rxOpen(
-    ...([side.fd, side.kind, side.vnetHdr, 1, arena.bytes, arena.meta, pool.smallStack] as const),
-    ...([pool.bigStack, out, result, arena.tunnels] as const),
-  )
+  const reader = new Reader(side, arena)
   const pieces = new Uint8Array(1 << 20)
   const lengths = new Int32Array(256)
   const packets: number[][] = []
@@ -124,17 +63,15 @@ const receive = async (side: Side, wanted: number): Promise<{ packets: number[][
   await expect
     .poll(
       () => {
-        const n = native.rxBatch(context, pool.smallFree, pool.bigFree, MOST)
-        pool.smallFree -= result[RX_SMALL_USED]!
-        pool.bigFree -= result[RX_BIG_USED]!
-        for (const slot of out.subarray(0, n)) {
+        const slots = reader.read(MOST)
+        for (const slot of slots) {
           const count = native.segment(arena.bytes, arena.meta, slot, pieces, lengths)
           expect(count).toBeGreaterThan(0)
           for (let i = 0, at = 0; i < count; at += lengths[i++]!)
             packets.push([...pieces.subarray(at, at + lengths[i]!)])
-          pool.give(slot)
+          reader.pool.give(slot)
         }
-        frames += n
+        frames += slots.length
         return packets.length
       },
       { interval: 2, timeout: 10_000 },
