@@ -123,7 +123,7 @@ const table = ({ flows }: Work): Figures => {
   }
   const put = performance.now() - started
   const full = resident() - before - empty
-  if (rules.find(keyOf(flows - 1, 1)) !== flows - 1) throw new Error('the last rule is not found')
+  if (rules.outer.lookup(keyOf(flows - 1, 1)) !== flows - 1) throw new Error('the last rule is not found')
   return { tableEmpty: empty / MEBI, table: full / flows, tablePut: flows / (put / 1000), slowest }
 }
 

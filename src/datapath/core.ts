@@ -9,6 +9,7 @@ import { FlowCache } from '../flow/cache.ts'
 import { type ExecuteSink, Executor, LOST_TAKEN } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey, K_TUN_DST } from '../flow/key.ts'
+import { type Look, Looks } from '../flow/looks.ts'
 import { microflow } from '../flow/microflow.ts'
 import { ReplyRing } from '../lib/reply-ring.ts'
 import type { Advise } from '../lib/words.ts'
@@ -88,7 +89,12 @@ export class Datapath implements ExecuteSink, LinkHandler {
   readonly #links = new EswitchLinks()
   readonly #pace: Pace
   #turn = 0
+  /** Of the frame being looked up; and what finds its flow, unless Together does. */
   #key = createKey()
+  #look: Look
+  readonly #looks: Looks
+  /** Of packets to be executed. */
+  readonly #given = createKey()
   readonly #together: Together
   readonly #batch = new Int32Array(RX_ROOM)
   readonly #chain = new Int32Array(MAX_LOOKUPS + 1)
@@ -104,6 +110,8 @@ export class Datapath implements ExecuteSink, LinkHandler {
     this.#meta = arena.meta
     this.#cache = new FlowCache(host.hugePages)
     this.#account = new FlowAccount(arena, shared.flowStats, shared.flowFlags)
+    this.#looks = new Looks(arena, this.#cache)
+    this.#look = this.#looks.first
     this.#together = new Together(arena, this.#cache, this.#account)
     this.#executor = new Executor(arena, this)
     this.#replies = new ReplyRing(shared.replies, () => host.post({ type: 'bell' }))
@@ -277,8 +285,9 @@ export class Datapath implements ExecuteSink, LinkHandler {
     this.#frames += n
     if (!this.#cache.many) {
       for (let i = 0; i < n; i++) {
-        extractFrame(this.#shared.arena, slots[i]!, this.#key)
-        this.#arrive(slots[i]!, NOT_LOOKED_UP)
+        const slot = slots[i]!
+        const look = this.#lookAt(slot)
+        this.#arrive(slot, look.order, NOT_LOOKED_UP)
       }
       return
     }
@@ -287,20 +296,28 @@ export class Datapath implements ExecuteSink, LinkHandler {
       const k = i % TOGETHER
       if (k === 0) together.find(slots, i, Math.min(n - i, TOGETHER))
       this.#key = together.keys[k]!
-      this.#arrive(slots[i]!, together.flows[k]!)
+      this.#arrive(slots[i]!, microflow(this.#key), together.flows[k]!)
     }
   }
 
-  /** The frame whose key is in #key. `id`: what its look-up gives, if that was made. */
-  #arrive(slot: number, id: number): void {
-    const order = microflow(this.#key)
+  /** The frame whose key is in #key, of microflow `order`. `id`: what its look-up gives, if that was made. */
+  #arrive(slot: number, order: number, id: number): void {
     this.#waiting.stamp(slot, order, this.#meta[slot * META_WORDS + M_PORT]!)
     if (this.#waiting.flows > 0 && this.#waiting.isBusy(order)) this.#held.park(slot, order)
     else this.#decide(slot, id)
   }
 
+  /** Extracts the frame's key into #key. */
+  #lookAt(slot: number): Look {
+    const look = this.#looks.of(slot)
+    look.extract(slot)
+    this.#look = look
+    this.#key = look.key
+    return look
+  }
+
   #lookUp(slot: number): void {
-    extractFrame(this.#shared.arena, slot, this.#key)
+    this.#lookAt(slot)
     this.#decide(slot)
   }
 
@@ -311,7 +328,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
     const depth = lookupsOf(state)
     this.#chain[depth] = this.#meta[m + M_RECIRC_ID]!
     this.#meta[m + U_STATE] = withLookups(state, depth + 1)
-    const id = found === NOT_LOOKED_UP ? this.#cache.lookup(this.#key) : found
+    const id = found === NOT_LOOKED_UP ? this.#look.find() : found
     if (id < 0) {
       this.#held.upcall(slot)
       return
@@ -327,8 +344,8 @@ export class Datapath implements ExecuteSink, LinkHandler {
     const known = this.#meta[m + M_PORT]!
     const port = known < 0 || known >= MAX_PORTS ? 0 : known
     this.#meta[m + M_PORT] = port
-    extractFrame(this.#shared.arena, slot, this.#key)
-    this.#waiting.stamp(slot, microflow(this.#key), port)
+    extractFrame(this.#shared.arena, slot, this.#given)
+    this.#waiting.stamp(slot, microflow(this.#given), port)
     this.#meta[m + U_STATE] = withLookups(this.#meta[m + U_STATE]!, 1)
     this.#executor.run(program, slot)
   }
@@ -381,10 +398,10 @@ export class Datapath implements ExecuteSink, LinkHandler {
   /** A packet that came out of a tunnel is of another microflow than its outer one, whose other packets need not wait for it. */
   reenter(slot: number): void {
     if (!this.#mayLookUp(slot, 0)) return
-    const key = this.#key
-    extractFrame(this.#shared.arena, slot, key)
+    const look = this.#lookAt(slot)
+    const { key } = look
     if ((key[K_TUN_DST]! | key[K_TUN_DST + 1]! | key[K_TUN_DST + 2]! | key[K_TUN_DST + 3]!) !== 0) {
-      const order = microflow(key)
+      const { order } = look
       this.#meta[slot * META_WORDS + U_ORDER] = order
       if (this.#waiting.flows > 0 && this.#waiting.isBusy(order)) {
         this.#held.park(slot, order)

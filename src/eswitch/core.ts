@@ -8,6 +8,7 @@ import { ENCAP_READY } from '../flow/encap-table.ts'
 import { type ExecuteSink, Executor, LOST_NEIGHBOUR_QUEUE, LOST_TUNNEL_MTU, TUNNEL_OK } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey } from '../flow/key.ts'
+import { Looks } from '../flow/looks.ts'
 import { microflow } from '../flow/microflow.ts'
 import { ReplyRing } from '../lib/reply-ring.ts'
 import { type Advise, adviseBig } from '../lib/words.ts'
@@ -73,9 +74,13 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   readonly #replies: ReplyRing
   readonly #commands: RuleCommands
   readonly #control: PortControl
+  readonly #looks: Looks
+  readonly #innerLooks: Looks
   /** Of the frame as it came, and without its outer headers. */
   #key = createKey()
-  readonly #inner = createKey()
+  #inner = createKey()
+  /** Of frames that wait. */
+  readonly #waiting = createKey()
   readonly #together: Together
   readonly #batch = new Int32Array(RX_ROOM)
   #now = 0
@@ -97,6 +102,8 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     this.#stalls = new Stalls(this.#uplink, this.#intake)
     this.#arming = new Arming(shared.ruleState.length, (port, seq) => this.#uplink.marker(port, seq))
     this.#rules = new RuleTable(shared.ruleState, shared.ruleStats, this.#arming, host.hugePages)
+    this.#looks = new Looks(arena, this.#rules.outer)
+    this.#innerLooks = new Looks(arena, this.#rules.inner)
     this.#together = new Together(arena, this.#rules.outer, this.#account)
     this.#order = new Order(shared, this.#rules, this.#arming, this.#uplink, {
       runHeld: (slot, rule) => this.#runHeld(slot, rule),
@@ -236,8 +243,10 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   }
 
   #arrive(slot: number, no: number): void {
-    extractFrame(this.#shared.arena, slot, this.#key)
-    this.#decide(slot, no, this.#rules.find(this.#key))
+    const look = this.#looks.of(slot)
+    look.extract(slot)
+    this.#key = look.key
+    this.#decide(slot, no, look.find())
   }
 
   /** What becomes of the frame whose key is in #key: `rule` is its, -1: none. */
@@ -292,8 +301,10 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
    */
   #popTo(slot: number): number {
     if (this.#executor.pop(slot, -1) !== TUNNEL_OK) return NOTHING_INSIDE
-    extractFrame(this.#shared.arena, slot, this.#inner)
-    const rule = this.#rules.findInner(this.#inner)
+    const look = this.#innerLooks.of(slot)
+    look.extract(slot)
+    this.#inner = look.key
+    const rule = look.find()
     if (rule >= 0) {
       const kind = this.#rules.kind(rule)
       if (kind !== KIND_POP && (kind !== KIND_PUSH || this.#fits(slot, rule))) return rule
@@ -305,9 +316,9 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   /** Microflow of the packet inside of the frame whose key is in #key; the frame's own if it cannot be taken apart. */
   #orderInside(slot: number): number {
     if (this.#executor.pop(slot, -1) !== TUNNEL_OK) return microflow(this.#key)
-    extractFrame(this.#shared.arena, slot, this.#inner)
+    extractFrame(this.#shared.arena, slot, this.#waiting)
     this.#executor.unpop(slot)
-    return microflow(this.#inner)
+    return microflow(this.#waiting)
   }
 
   /** False if an encap entry of the rule is not to be had or the frame is too big for its underlay: the datapath knows what to do then. */
@@ -374,11 +385,11 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
   /** Runs active rule `rule` on a held frame: GONE; STAYS if the rule for the inner packet is not active; UP if the datapath must deal with it. */
   #runHeld(slot: number, rule: number): number {
     const rules = this.#rules
-    extractFrame(this.#shared.arena, slot, this.#key)
+    extractFrame(this.#shared.arena, slot, this.#waiting)
     if (rules.kind(rule) !== KIND_POP) {
       if (rules.kind(rule) === KIND_PUSH && !this.#fits(slot, rule)) return UP
       this.#uplink.cancel(slot)
-      this.#hit(slot, rule, this.#key)
+      this.#hit(slot, rule, this.#waiting)
       return GONE
     }
     const packets = this.#packets(slot)

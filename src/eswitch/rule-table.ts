@@ -29,9 +29,8 @@ export class RuleTable {
   readonly #arming: Arming
   /** For packets as they came. */
   readonly outer: FlowCache
-  readonly #advise: Advise | undefined
-  /** Made with the first rule for decapsulated packets. */
-  #inner: FlowCache | undefined
+  /** For decapsulated packets, whose K_IN_PORT is the real ingress. */
+  readonly inner: FlowCache
   /** By rule: its ingress port + 1, 0 for none; by port: its rules. */
   readonly #port: Int32Array
   readonly #rulesAt = new Int32Array(MAX_PORTS)
@@ -39,8 +38,8 @@ export class RuleTable {
 
   /** `shared`: the states that main sees; `stats`: the rules' statistics, of whose words RS_WORD is this table's. `advise`: about big tables. */
   constructor(shared: Int32Array, stats: Float64Array, arming: Arming, advise?: Advise) {
-    this.#advise = advise
     this.outer = new FlowCache(advise)
+    this.inner = new FlowCache(advise)
     const rules = shared.length
     this.#shared = shared
     this.#arming = arming
@@ -72,16 +71,6 @@ export class RuleTable {
     return this.#programs.pushes[this.#word(index) >>> STATE_BITS]!
   }
 
-  /** Index of the rule for a packet as it came, -1 for none. Hot path. */
-  find(key: Int32Array): number {
-    return this.outer.lookup(key)
-  }
-
-  /** The same for a decapsulated packet, its K_IN_PORT being the real ingress. */
-  findInner(key: Int32Array): number {
-    return this.#inner === undefined ? -1 : this.#inner.lookup(key)
-  }
-
   /** True if the port has rules. */
   has(port: number): boolean {
     return this.#rulesAt[port] !== 0
@@ -91,10 +80,8 @@ export class RuleTable {
   put(index: number, mask: Int32Array, key: Int32Array, program: Int32Array): void {
     // Whatever a worker before this one has left there.
     this.#setWord(index, this.#programs.take(program) << STATE_BITS)
-    if (isInner(key)) {
-      this.#inner ??= new FlowCache(this.#advise)
-      this.#inner.put(index, mask, key)
-    } else this.outer.put(index, mask, key)
+    if (isInner(key)) this.inner.put(index, mask, key)
+    else this.outer.put(index, mask, key)
     this.#setState(index, RULE_ARMED)
     const port = key[K_IN_PORT]!
     this.#port[index] = port + 1
@@ -108,7 +95,7 @@ export class RuleTable {
   }
 
   remove(index: number): void {
-    if (!this.outer.delete(index)) this.#inner?.delete(index)
+    if (!this.outer.delete(index)) this.inner.delete(index)
     this.#setProgram(index, NO_PROGRAM)
     this.#arming.disarm(index)
     this.#setState(index, RULE_NONE)
@@ -125,7 +112,7 @@ export class RuleTable {
   /** Between batches, about once a second. */
   sort(): void {
     this.outer.sort()
-    this.#inner?.sort()
+    this.inner.sort()
   }
 
   #word(index: number): number {

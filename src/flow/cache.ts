@@ -71,6 +71,8 @@ export class FlowCache {
   cacheHits = 0
   flowHits = 0
   misses = 0
+  /** Of the flows in it: another one after each change. */
+  version = 0
 
   /** `advise`: about big tables. `entries` of the cache to begin with; it grows with the number of flows. */
   constructor(advise?: Advise, entries = FIRST_ENTRIES) {
@@ -132,6 +134,7 @@ export class FlowCache {
   /** Inserts a flow, or gives an existing one a new match. */
   put(id: number, mask: Int32Array, key: Int32Array): void {
     this.delete(id)
+    this.version++
     this.#table.insert(id, mask, key)
     this.#only = this.#table.only
     const { entries } = this.#cache
@@ -143,12 +146,18 @@ export class FlowCache {
   /** False when there is no such flow. */
   delete(id: number): boolean {
     if (!this.#table.remove(id)) return false
+    this.version++
     this.#only = this.#table.only
     return true
   }
 
   has(id: number): boolean {
     return this.#table.has(id)
+  }
+
+  /** True if the flow's mask has ones in the key's word. */
+  looksAt(id: number, word: number): boolean {
+    return this.#table.looksAt(id, word)
   }
 
   get flows(): number {

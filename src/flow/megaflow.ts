@@ -250,6 +250,15 @@ export class MegaflowTable {
     return table?.matches(this.#places[id]!, key) === true
   }
 
+  /** True if there is such a flow and its mask has ones in the key's word. */
+  looksAt(id: number, word: number): boolean {
+    const words = this.#of[id]?.words
+    if (words === undefined) return false
+    let i = 0
+    while (i < words.length && words[i] !== word) i++
+    return i < words.length
+  }
+
   /** Brings what `matches` reads of `n` flows, if there are such, into the processor's cache, step by step and side by side. The value is of no meaning. */
   touch(ids: Int32Array, n: number): number {
     const of = this.#of
