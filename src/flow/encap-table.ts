@@ -26,6 +26,8 @@ export interface EncapRow {
   readonly version: number
   readonly mtu: number
   readonly header: Uint8Array
+  /** The header again, two bytes each as the machine has them in memory. */
+  readonly halves: Uint16Array
   /** The underlay actions, compiled; ends in consumers. */
   readonly program: Int32Array
   /** Of the IPv4 header's words that are the same in all packets: fragment word and addresses. 0 over IPv6. */
@@ -44,7 +46,7 @@ export const encapHeaderLength = (version: number): number => (version === 4 ? 5
 
 /** A row from its parts. Throws RangeError for a header of another length than its version has. */
 export const createEncapRow = (
-  parts: Omit<EncapRow, 'ipSum' | 'pseudoSum' | 'udpSum'> & { readonly header: Uint8Array },
+  parts: Omit<EncapRow, 'halves' | 'ipSum' | 'pseudoSum' | 'udpSum'> & { readonly header: Uint8Array },
 ): EncapRow => {
   const { header, version } = parts
   if (header.length !== encapHeaderLength(version))
@@ -53,6 +55,7 @@ export const createEncapRow = (
   const addresses = version === 4 ? 8 : 32
   return {
     ...parts,
+    halves: new Uint16Array(header.slice().buffer),
     ipSum: version === 4 ? checksumAdd(0, header, OUTER_ETH + 6, 2) + checksumAdd(0, header, OUTER_ETH + 12, 8) : 0,
     pseudoSum: checksumAdd(17, header, udp - addresses, addresses),
     udpSum: checksumAdd(0, header, udp + 2, 2) + checksumAdd(0, header, udp + 8, 8),

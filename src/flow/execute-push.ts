@@ -47,6 +47,7 @@ const MAX_LENGTH = 65535
 
 export class Encapsulator {
   readonly #bytes: Uint8Array
+  readonly #halves: Uint16Array
   readonly #meta: Int32Array
   readonly #at = createLocated()
   /** Identification of the next outer IPv4 packet that may be fragmented (RFC 6864: others have none). */
@@ -54,6 +55,7 @@ export class Encapsulator {
 
   constructor(arena: Arena) {
     this.#bytes = arena.bytes
+    this.#halves = new Uint16Array(arena.bytes.buffer)
     this.#meta = arena.meta
   }
 
@@ -100,7 +102,7 @@ export class Encapsulator {
     }
 
     const start = off - n
-    for (let i = 0; i < n; i++) b[start + i] = row.header[i]!
+    this.#copyHeader(row, start)
     const ip = start + OUTER_ETH
     const udp = off - 16
     const udpLength = Math.min(len + 16, MAX_LENGTH)
@@ -146,6 +148,15 @@ export class Encapsulator {
     }
     for (let w = m + M_TUN_ID; w < m + M_TUN_DST + 4; w++) meta[w] = 0
     return TUNNEL_OK
+  }
+
+  #copyHeader(row: EncapRow, start: number): void {
+    const { halves } = row
+    if ((start & 1) === 0) {
+      const to = this.#halves
+      const at = start >>> 1
+      for (let i = 0; i < halves.length; i++) to[at + i] = halves[i]!
+    } else this.#bytes.set(row.header, start)
   }
 
   /** Bytes from the frame's start to the end of the transport header, of a super-frame of a kind that can be cut; -1 if it is none. */

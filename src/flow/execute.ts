@@ -86,8 +86,8 @@ export class Executor {
   readonly #at = createLocated()
   readonly #encapsulator: Encapsulator
   readonly #decapsulator: Decapsulator
-  /** The slot's metadata before the last `pop`. */
-  readonly #popped = new Int32Array(META_WORDS)
+  /** Facts of the slot before the last `pop`. */
+  readonly #popped = new Int32Array(M_FIRST_PIPE)
   /** The worker's entries; changed between batches. */
   readonly encaps: EncapTable
 
@@ -121,19 +121,20 @@ export class Executor {
   }
 
   /**
-   * Takes the outer headers off and notes them as tunnel metadata; M_PORT becomes `port`, or stays if that is -1. Writes no byte of the frame. Returns
+   * Takes the outer headers off a frame that has no metadata of the pipeline yet, and notes them as tunnel metadata; M_PORT becomes `port`, or stays if that is -1. Writes no byte of the frame. Returns
    * TUNNEL_OK; POP_NEEDS_ECN if the inner packet would have to be written; else LOST_*. Unless TUNNEL_OK, nothing was changed.
    */
   pop(slot: number, port: number): number {
     const m = slot * META_WORDS
-    for (let w = M_OFF; w < M_USER; w++) this.#popped[w] = this.#meta[m + w]!
+    for (let w = M_OFF; w < M_FIRST_PIPE; w++) this.#popped[w] = this.#meta[m + w]!
     return this.#decapsulator.pop(slot, port, false)
   }
 
   /** Undoes the last `pop`, of this slot, if the frame has not been written since: all facts and metadata are as before. */
   unpop(slot: number): void {
     const m = slot * META_WORDS
-    for (let w = M_OFF; w < M_USER; w++) this.#meta[m + w] = this.#popped[w]!
+    for (let w = M_OFF; w < M_FIRST_PIPE; w++) this.#meta[m + w] = this.#popped[w]!
+    for (let w = M_FIRST_PIPE; w < M_USER; w++) this.#meta[m + w] = 0
   }
 
   /** `underlay`: the program is an entry's, and puts no further header on. */

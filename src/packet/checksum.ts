@@ -59,7 +59,7 @@ export class WideChecksum {
 /** Folds the carries of a running sum into 16 bits. */
 export const checksumFold = (sum: number): number => {
   let s = sum
-  while (s > 0xffff) s = (s & 0xffff) + Math.floor(s / 0x10000)
+  while (s > 0xffff) s = (s & 0xffff) + ((s / 0x10000) | 0)
   return s
 }
 

@@ -99,7 +99,9 @@ describe('known headers', () => {
     const next = { ip: { ...IP, id: 7, frag: 0 }, tcp: { ...TCP, seq: 99, flags: 0x18 }, payload: [5] }
     expect(known(KNOWN['TCP over IPv4']!, { ...ETH, ...next })).toBe(true)
     expect(known(KNOWN['TCP over IPv6']!, { ...ETH, ip6: IP6, tcp: { ...TCP, flags: 0x1 }, payload: [5] })).toBe(true)
-    expect(known(KNOWN['an echo over IPv4']!, { ...ETH, ip: IP, icmp: { type: 8, code: 0 }, payload: [7, 7] })).toBe(true)
+    expect(known(KNOWN['an echo over IPv4']!, { ...ETH, ip: IP, icmp: { type: 8, code: 0 }, payload: [7, 7] })).toBe(
+      true,
+    )
     expect(known(KNOWN['an echo over IPv4']!, { ...ETH, ip: IP, icmp: { type: 0, code: 0 } })).toBe(false)
   })
 

@@ -50,6 +50,16 @@ describe('checksum', () => {
   })
 })
 
+describe('folding', () => {
+  it('adds the carries of sums beyond 32 bits too', () => {
+    for (const sum of [0, 0xffff, 0x10000, 0x7fffffff, 0xffffffff, 0x100000000, 0x10000fffe, 0x1_2345_6789]) {
+      let wanted = BigInt(sum)
+      while (wanted > 0xffffn) wanted = (wanted & 0xffffn) + (wanted >> 16n)
+      expect(checksumFold(sum), sum.toString(16)).toBe(Number(wanted))
+    }
+  })
+})
+
 describe('wide checksum', () => {
   it('equals the narrow one at any place and length, of any buffer', () => {
     fc.assert(
