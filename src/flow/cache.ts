@@ -134,7 +134,7 @@ export class FlowCache {
   /** Inserts a flow, or gives an existing one a new match. */
   put(id: number, mask: Int32Array, key: Int32Array): void {
     this.delete(id)
-    this.version++
+    this.version = (this.version + 1) | 0
     this.#table.insert(id, mask, key)
     this.#only = this.#table.only
     const { entries } = this.#cache
@@ -146,7 +146,7 @@ export class FlowCache {
   /** False when there is no such flow. */
   delete(id: number): boolean {
     if (!this.#table.remove(id)) return false
-    this.version++
+    this.version = (this.version + 1) | 0
     this.#only = this.#table.only
     return true
   }

@@ -27,6 +27,8 @@ import { TCP_HLEN, tcpFlags, tcpHeaderLength } from '../packet/tcp.ts'
 import { UDP_HLEN } from '../packet/udp.ts'
 import { isVlanType, VLAN_HLEN } from '../packet/vlan.ts'
 
+/** Any transport header that is remembered has as many bytes. */
+const LEAST_TRANSPORT = UDP_HLEN
 /** Byte of the TCP header that says how long it is; its lower half and the next byte are the flags. */
 const TCP_OFFSET = 12
 const NOTHING = new Int32Array(0)
@@ -125,8 +127,7 @@ export class KnownHeaders {
     const v6 = type === ETH_TYPE_IPV6
     if (!v6 && (type !== ETH_TYPE_IPV4 || b[off + l3] !== 0x45)) return
     const l4 = l3 + (v6 ? IPV6_HLEN : IPV4_HLEN)
-    // The longest of what is read of the headers behind.
-    if (len < l4 + TCP_HLEN && len < l4 + UDP_HLEN) return
+    if (len < l4 + LEAST_TRANSPORT) return
     if (!v6 && (ipv4Frag(b, off + l3) & (IPV4_MF | IPV4_OFFSET_MASK)) !== 0) return
     const proto = b[off + l3 + (v6 ? IPV6_NEXT : IPV4_PROTO)]!
     const least = leastOf(b, off + l4, len - l4, proto, v6)
@@ -159,7 +160,7 @@ export class KnownHeaders {
     const m = slot * META_WORDS
     const off = meta[m + M_OFF]!
     const len = meta[m + M_LEN]!
-    if ((off & 3) !== this.#align || len < this.#l4 + UDP_HLEN || meta[m + M_PORT] !== this.#port) return false
+    if ((off & 3) !== this.#align || len < this.#l4 + LEAST_TRANSPORT || meta[m + M_PORT] !== this.#port) return false
     const words = this.#words
     const values = this.#values
     const at = off >>> 2

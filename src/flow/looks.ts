@@ -11,7 +11,7 @@ import { microflow } from './microflow.ts'
 
 /** Ways that are told apart; others share one. */
 const WAYS = 8
-/** After so many frames in a row none of which was like the one before it, headers are not remembered, but of every so manieth. */
+/** After so many frames in a row none of which was like the one before it, only those of every TRY_EVERYth are remembered: to remember costs a third of what it saves. */
 const PATIENCE = 4
 const TRY_EVERY = 32
 
@@ -29,7 +29,7 @@ export class Look {
   #flow = UNKNOWN
   #order = 0
   #ordered = false
-  /** Frames in a row that were not alike. */
+  /** Frames in a row that were not alike, since the last try. */
   #strange = 0
 
   constructor(arena: Arena, table: FlowCache) {
@@ -52,9 +52,14 @@ export class Look {
     extractFrame(this.#arena, slot, this.key)
     this.#flow = UNKNOWN
     this.#ordered = false
-    const strange = ++this.#strange
-    if (strange <= PATIENCE || strange % TRY_EVERY === 0) headers.remember(slot)
-    else headers.forget()
+    const strange = this.#strange + 1
+    if (strange > PATIENCE && strange < PATIENCE + TRY_EVERY) {
+      headers.forget()
+      this.#strange = strange
+    } else {
+      headers.remember(slot)
+      this.#strange = Math.min(strange, PATIENCE)
+    }
   }
 
   /** Flow of the frame, -1 for none. */
