@@ -34,20 +34,21 @@ const BATCH = 64
 
 const arena = createArena(OWNER_FIRST_ESWITCH + 1, 1024, 16)
 
-/** Frames of FLOWS microflows without end; counts what is written. */
+/** Frames of `flows` microflows in turn, without end; counts what is written. */
 class Endless implements Port {
   readonly name = 'endless'
   readonly fd = -1
   readonly dead = false
   readonly #frames = Array.from({ length: FLOWS }, (_, flow) => numbered(flow, 0))
   #next = 0
+  flows = FLOWS
   sent = 0
 
   rx(pool: SlotPool, no: number, out: Int32Array, max: number): number {
     const { bytes, meta } = arena
     let n = 0
     for (; n < max; n++) {
-      const frame = this.#frames[this.#next++ % FLOWS]!
+      const frame = this.#frames[this.#next++ % this.flows]!
       const slot = pool.take(frame.length)
       if (slot < 0) break
       const m = slot * META_WORDS
@@ -160,5 +161,9 @@ await settle(Promise.resolve())
 
 const one = Int32Array.of(1)
 const three = Int32Array.of(3)
-report(`tier 2, ${BATCH} frames a round, exact-match cache`, () => datapath.round(clock.now(), one, 1), tap2)
-report(`tier 3, ${BATCH} frames a round, exact-match cache`, () => core!.round(clock.now(), three, 1), vf2)
+for (const flows of [1, FLOWS]) {
+  tap.flows = vf.flows = flows
+  const what = `${BATCH} frames a round, ${flows === 1 ? 'one flow' : `${flows} flows in turn`}`
+  report(`tier 2, ${what}`, () => datapath.round(clock.now(), one, 1), tap2)
+  report(`tier 3, ${what}`, () => core!.round(clock.now(), three, 1), vf2)
+}

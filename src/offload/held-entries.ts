@@ -17,8 +17,9 @@ export class HeldEntries {
     this.#eswitch = eswitch
   }
 
-  has(id: number): boolean {
-    return this.#held.has(id)
+  /** As the worker has it. */
+  get(id: number): EncapEntry | undefined {
+    return this.#held.get(id)?.entry
   }
 
   get size(): number {

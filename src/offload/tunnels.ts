@@ -142,11 +142,8 @@ export class Tunnels {
     const fitting = new Set<Carrier>()
     if (usable) {
       for (const carrier of this.#c.carriers())
-        if (carrier.entries.has(entry.id) && this.#fits(carrier, entry)) fitting.add(carrier)
-      // Those that may not follow any more go before the entry is replaced.
-      if (fitting.size > 0 && (!before || this.#isTighter(before, entry)))
-        for (const record of flows) if (record.carrier && fitting.has(record.carrier)) this.#c.decide(record)
-      for (const carrier of fitting) carrier.entries.replace(entry)
+        if (carrier.entries.get(entry.id) && this.#fits(carrier, entry)) fitting.add(carrier)
+      for (const carrier of fitting) this.#replace(carrier, entry)
     }
     for (const record of flows) {
       if (record.carrier && fitting.has(record.carrier)) {
@@ -251,6 +248,23 @@ export class Tunnels {
     )
   }
 
+  /** Those that may not follow any more go before the entry is replaced. */
+  #replace(carrier: Carrier, entry: EncapEntry): void {
+    const before = carrier.entries.get(entry.id)
+    if (before && this.#isTighter(before, entry))
+      for (const record of this.entries.flows(entry.id)) if (record.carrier === carrier) this.#c.decide(record)
+    carrier.entries.replace(entry)
+  }
+
+  /** The flow stays where it was: so do its entries, should one of them not have been able to follow there when it changed, and be so now. */
+  #replaceOld(record: FlowRecord): void {
+    for (const id of record.entries) {
+      const entry = this.entries.get(id)
+      const { carrier } = record
+      if (carrier && entry && carrier.entries.get(id) !== entry) this.#replace(carrier, entry)
+    }
+  }
+
   /** Whether some flow may fit the old way and not the new one. */
   #isTighter(before: EncapEntry, entry: EncapEntry): boolean {
     const ports = outputPorts(entry.actions)
@@ -299,6 +313,7 @@ export class Tunnels {
     const before = placeOf(record)
     this.#deciding = record
     this.#c.decide(record)
+    this.#replaceOld(record)
     this.#deciding = undefined
     const after = placeOf(record)
     if (after === undefined) return 'refused'
