@@ -4,7 +4,7 @@
  * most one VLAN tag, TCP, UDP or ICMP for IPv4. Hot path, of one thread; trusts no length.
  */
 import { be16 } from '../packet/bytes.ts'
-import { ETH_HLEN, ETH_TYPE, ETH_TYPE_IPV4, ETH_TYPE_IPV6 } from '../packet/ethernet.ts'
+import { ETH_HLEN, ETH_TYPE } from '../packet/ethernet.ts'
 import { ICMP_HLEN } from '../packet/icmp.ts'
 import {
   IP_PROTO_ICMP,
@@ -19,13 +19,13 @@ import {
   IPV4_TOS,
   IPV4_TOTAL,
   IPV4_TTL,
-  ipv4Frag,
 } from '../packet/ipv4.ts'
-import { IPV6_HLEN, IPV6_NEXT, IPV6_PLEN } from '../packet/ipv6.ts'
+import { IPV6_HLEN, IPV6_PLEN } from '../packet/ipv6.ts'
 import { type Arena, M_FIRST_PIPE, M_LEN, M_OFF, M_PORT, M_USER, META_WORDS } from '../packet/slot.ts'
 import { TCP_HLEN, tcpFlags, tcpHeaderLength } from '../packet/tcp.ts'
 import { UDP_HLEN } from '../packet/udp.ts'
-import { isVlanType, VLAN_HLEN } from '../packet/vlan.ts'
+import { VLAN_HLEN } from '../packet/vlan.ts'
+import { createLocated, ETH_IPV4, ETH_IPV6, locate } from './execute-locate.ts'
 
 /** Any transport header that is remembered has as many bytes. */
 const LEAST_TRANSPORT = UDP_HLEN
@@ -82,6 +82,7 @@ export class KnownHeaders {
   readonly #bytes: Uint8Array
   readonly #words: Int32Array
   readonly #meta: Int32Array
+  readonly #located = createLocated()
   readonly #values = new Int32Array(MOST_WORDS)
   readonly #pipe = new Int32Array(M_USER - M_FIRST_PIPE)
   /** Empty: nothing is remembered. */
@@ -116,20 +117,16 @@ export class KnownHeaders {
     const m = slot * META_WORDS
     const off = meta[m + M_OFF]!
     const len = meta[m + M_LEN]!
-    let l3 = ETH_HLEN
-    if (len < l3 + VLAN_HLEN + IPV4_HLEN) return
-    let type = be16(b, off + ETH_TYPE)
-    const tagged = isVlanType(type)
-    if (tagged) {
-      l3 += VLAN_HLEN
-      type = be16(b, off + ETH_TYPE + VLAN_HLEN)
-    }
-    const v6 = type === ETH_TYPE_IPV6
-    if (!v6 && (type !== ETH_TYPE_IPV4 || b[off + l3] !== 0x45)) return
+    const to = this.#located
+    if (!locate(b, meta, slot, to) || to.l4 < 0 || to.fragment) return
+    const tagged = to.typeAt !== off + ETH_TYPE
+    const l3 = ETH_HLEN + (tagged ? VLAN_HLEN : 0)
+    const v6 = to.type === ETH_IPV6
     const l4 = l3 + (v6 ? IPV6_HLEN : IPV4_HLEN)
+    // More tags, LLC, options or extension headers.
+    if ((!v6 && to.type !== ETH_IPV4) || to.l3 !== off + l3 || to.l4 !== off + l4) return
     if (len < l4 + LEAST_TRANSPORT) return
-    if (!v6 && (ipv4Frag(b, off + l3) & (IPV4_MF | IPV4_OFFSET_MASK)) !== 0) return
-    const proto = b[off + l3 + (v6 ? IPV6_NEXT : IPV4_PROTO)]!
+    const { proto } = to
     const least = leastOf(b, off + l4, len - l4, proto, v6)
     if (least < 0) return
     this.#l4 = l4
