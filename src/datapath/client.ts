@@ -12,6 +12,7 @@ import { flowRecordWords, writeFlowRecord } from '../flow/program-record.ts'
 import { CommandWriter } from '../lib/command-writer.ts'
 import { RingConsumer, type RingMemory } from '../lib/ring.ts'
 import { type Arena, META_WORDS, SlotPool } from '../packet/slot.ts'
+import { MAX_PORTS } from '../port/contract.ts'
 import type { DpFlow, Dpif, DpifCounters, DpPort, FlowStats } from './contract.ts'
 import type { DatapathControl, DatapathEvent, PortOpen } from './control.ts'
 import { FlowBook } from './flow-book.ts'
@@ -207,9 +208,11 @@ export class DatapathClient implements Dpif {
   /**
    * Adds a port. `open` tells how the worker gets at its frames; a representor has none, its `eswitch` has been given an owner by `eswitchOwner`; nor has a port of kind 'vxlan', which
    * is but a number: `tnl_pop` delivers there, and what is sent to it is dropped as to no port.
-   * Rejects when the number is taken or the descriptor cannot be polled.
+   * Rejects when the number is taken or none that a port may have (0 is the rehearsal's, eswitch/rehearsal.ts), or the descriptor cannot be polled.
    */
   async portAdd(port: DpPort, open?: PortOpen): Promise<void> {
+    if (port.no < 1 || port.no >= MAX_PORTS)
+      throw new RangeError(`port ${port.name}: its number is ${port.no}, 1 to ${MAX_PORTS - 1} expected`)
     if (this.#ports.has(port.no)) throw new Error(`datapath port ${port.no} exists already`)
     this.#ports.set(port.no, port)
     if (port.kind === 'vxlan') return

@@ -13,7 +13,7 @@ import { type Look, Looks } from '../flow/looks.ts'
 import { microflow } from '../flow/microflow.ts'
 import { ReplyRing } from '../lib/reply-ring.ts'
 import type { Advise } from '../lib/words.ts'
-import { M_OWNER, M_PORT, M_RECIRC_ID, META_WORDS, type SlotPool } from '../packet/slot.ts'
+import { M_PORT, M_RECIRC_ID, META_WORDS, type SlotPool } from '../packet/slot.ts'
 import { MAX_PORTS } from '../port/contract.ts'
 import { dropIndex } from '../port/drop.ts'
 import { FlowAccount } from '../port/flow-account.ts'
@@ -25,42 +25,26 @@ import { BATCH, DOZE_PORTS, RX_ROOM } from '../port/thread-status.ts'
 import { TOGETHER, Together } from '../port/together.ts'
 import { CommandReader } from './commands.ts'
 import type { DatapathControl, DatapathEvent, PortOpen } from './control.ts'
+import { Depth } from './depth.ts'
 import { HeldFrames } from './held-frames.ts'
 import type { EswitchLink, LinkHandler } from './link.ts'
 import { EswitchLinks } from './links.ts'
 import { Pace } from './pace.ts'
 import { PortControl } from './port-control.ts'
-import {
-  C_CACHE_HITS,
-  C_FLOW_HITS,
-  C_FLOWS,
-  C_FRAMES,
-  C_MASK_HITS,
-  C_MASKS,
-  C_MISSES,
-  C_NEXT_HOP,
-  C_OUTSTANDING,
-  C_PARKED,
-  C_TOO_BIG,
-  C_UPCALLS,
-  type DatapathShared,
-} from './shared.ts'
+import { publishCounters } from './publish.ts'
+import type { DatapathShared } from './shared.ts'
 import { Slots } from './slots.ts'
-import { lookupsOf, U_ORDER, U_STATE, WAITING_LIMITS, Waiting, type WaitingLimits, withLookups } from './waiting.ts'
+import { U_ORDER, WAITING_LIMITS, Waiting, type WaitingLimits } from './waiting.ts'
+import { WayOut } from './way-out.ts'
 
-const RING_FULL = dropIndex('ring-full')
 const COPY_NO_SLOT = dropIndex('copy-no-slot')
-const NO_PORT = dropIndex('no-port')
 const RECIRC_LIMIT = dropIndex('recirc-limit')
-const WORKER_GONE = dropIndex('worker-gone')
 const PORT_DOWN = dropIndex('port-down')
 
-const MAX_LOOKUPS = 5
 const NO_ACTIONS = new Int32Array(0)
 /** Of #decide: beside flows and -1 for none. */
 const NOT_LOOKED_UP = -2
 const SORT_EVERY_MS = 1000
-const WARN_EVERY_MS = 1000
 
 /** What the datapath needs from its thread. */
 export interface DatapathHost extends IntakeHost<PortOpen> {
@@ -73,7 +57,6 @@ export class Datapath implements ExecuteSink, LinkHandler {
   readonly pool: SlotPool
   readonly #shared: DatapathShared
   readonly #meta: Int32Array
-  readonly #host: DatapathHost
   readonly #cache: FlowCache
   readonly #programs: Int32Array[] = []
   readonly #account: FlowAccount
@@ -81,6 +64,8 @@ export class Datapath implements ExecuteSink, LinkHandler {
   readonly #outputs: Outputs
   readonly #intake: Intake<PortOpen>
   readonly #slots: Slots
+  readonly #wayOut: WayOut
+  readonly #depth: Depth
   readonly #waiting: Waiting
   readonly #held: HeldFrames
   readonly #replies: ReplyRing
@@ -97,16 +82,13 @@ export class Datapath implements ExecuteSink, LinkHandler {
   readonly #given = createKey()
   readonly #together: Together
   readonly #batch = new Int32Array(RX_ROOM)
-  readonly #chain = new Int32Array(MAX_LOOKUPS + 1)
   #now = 0
   #frames = 0
   #sortAt = 0
-  #warnAt = 0
 
   constructor(shared: DatapathShared, host: DatapathHost, limits: WaitingLimits = WAITING_LIMITS) {
     const { arena, portStats } = shared
     this.#shared = shared
-    this.#host = host
     this.#meta = arena.meta
     this.#cache = new FlowCache(host.hugePages)
     this.#account = new FlowAccount(arena, shared.flowStats, shared.flowFlags)
@@ -119,6 +101,8 @@ export class Datapath implements ExecuteSink, LinkHandler {
     this.pool = this.#slots.pool
     this.#outputs = new Outputs(arena, portStats, (slot) => this.#slots.dispose(slot))
     this.#intake = new Intake(host, this.#outputs, (no) => host.post({ type: 'port-dead', no }))
+    this.#wayOut = new WayOut(arena.meta, this.#outputs, this.#links, this.#slots)
+    this.#depth = new Depth(arena.meta, (text) => host.post({ type: 'warning', text }))
     this.#pace = new Pace(this.#links.all, this.#intake)
     this.#waiting = new Waiting(arena.meta, limits)
     const held = new HeldFrames(
@@ -186,7 +170,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
     if (!portsFirst && this.#receiveAll(ready, n)) busy = true
     for (let i = 0; i < links.length; i++) links[i]!.publish()
     this.#replies.publish()
-    if (busy) this.#publishCounters()
+    if (busy) publishCounters(this.#shared.counters, this.#frames, this.#cache, this.#held)
     if (now >= this.#sortAt) {
       this.#sortAt = now + SORT_EVERY_MS
       this.#cache.sort()
@@ -198,6 +182,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
     this.#now = now
     this.#account.now = now
     this.#pace.now = now
+    this.#depth.now = now
     this.#held.now = now
   }
 
@@ -323,11 +308,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
 
   /** Looks the packet in the key up, unless that was done, and acts. */
   #decide(slot: number, found = NOT_LOOKED_UP): void {
-    const m = slot * META_WORDS
-    const state = this.#meta[m + U_STATE]!
-    const depth = lookupsOf(state)
-    this.#chain[depth] = this.#meta[m + M_RECIRC_ID]!
-    this.#meta[m + U_STATE] = withLookups(state, depth + 1)
+    this.#depth.enter(slot)
     const id = found === NOT_LOOKED_UP ? this.#look.find() : found
     if (id < 0) {
       this.#held.upcall(slot)
@@ -346,7 +327,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
     this.#meta[m + M_PORT] = port
     extractFrame(this.#shared.arena, slot, this.#given)
     this.#waiting.stamp(slot, microflow(this.#given), port)
-    this.#meta[m + U_STATE] = withLookups(this.#meta[m + U_STATE]!, 1)
+    this.#depth.entered(slot)
     this.#executor.run(program, slot)
   }
 
@@ -364,30 +345,7 @@ export class Datapath implements ExecuteSink, LinkHandler {
   // --- actions (ExecuteSink) ---
 
   emit(slot: number, no: number): void {
-    if (this.#outputs.has(no)) {
-      this.#outputs.push(slot, no)
-      return
-    }
-    const owner = this.#links.ownerOf(no)
-    if (owner < 0) {
-      this.#slots.drop(slot, NO_PORT)
-      return
-    }
-    const link = this.#links.byOwner(owner)
-    if (link === undefined) {
-      this.#slots.dropAt(slot, no, WORKER_GONE)
-      return
-    }
-    if (this.#meta[slot * META_WORDS + M_OWNER] === owner) {
-      if (!link.send(slot, no, false)) this.#slots.dropAt(slot, no, RING_FULL)
-      return
-    }
-    if (!link.mayLend(slot)) {
-      this.#slots.dropAt(slot, no, RING_FULL)
-      return
-    }
-    const own = this.#slots.toOwn(slot)
-    if (own >= 0 && !link.send(own, no, true)) this.#slots.dropAt(own, no, RING_FULL)
+    this.#wayOut.send(slot, no)
   }
 
   recirc(slot: number, id: number): void {
@@ -436,35 +394,8 @@ export class Datapath implements ExecuteSink, LinkHandler {
 
   /** False when the packet has been looked up often enough; it is dropped then. */
   #mayLookUp(slot: number, id: number): boolean {
-    if (lookupsOf(this.#meta[slot * META_WORDS + U_STATE]!) < MAX_LOOKUPS) return true
-    this.#warnRecirc(this.#meta[slot * META_WORDS + M_PORT]!, id)
+    if (this.#depth.mayEnter(slot, id)) return true
     this.#slots.drop(slot, RECIRC_LIMIT)
     return false
-  }
-
-  #warnRecirc(port: number, id: number): void {
-    if (this.#now < this.#warnAt) return
-    this.#warnAt = this.#now + WARN_EVERY_MS
-    const chain = [...this.#chain.subarray(0, MAX_LOOKUPS), id].join(' -> ')
-    this.#host.post({
-      type: 'warning',
-      text: `packet of port ${port} looked up more than ${MAX_LOOKUPS} times: recirculation ids ${chain}`,
-    })
-  }
-
-  #publishCounters(): void {
-    const c = this.#shared.counters
-    c[C_FRAMES] = this.#frames
-    c[C_CACHE_HITS] = this.#cache.cacheHits
-    c[C_FLOW_HITS] = this.#cache.flowHits
-    c[C_MISSES] = this.#cache.misses
-    c[C_UPCALLS] = this.#held.upcalls
-    c[C_MASKS] = this.#cache.masks
-    c[C_MASK_HITS] = this.#cache.maskProbes
-    c[C_FLOWS] = this.#cache.flows
-    c[C_PARKED] = this.#waiting.parked
-    c[C_OUTSTANDING] = this.#waiting.outstanding
-    c[C_NEXT_HOP] = this.#held.atNextHops
-    c[C_TOO_BIG] = this.#held.tooBigs
   }
 }

@@ -5,20 +5,19 @@
  * A frame that a `tnl_pop` rule matches is looked up once more without its outer headers (contract.ts). Whatever waits or goes up does so as it came. Which frame's turn it is says order.ts.
  */
 import { ENCAP_READY } from '../flow/encap-table.ts'
-import { type ExecuteSink, Executor, LOST_NEIGHBOUR_QUEUE, LOST_TUNNEL_MTU, TUNNEL_OK } from '../flow/execute.ts'
+import { Executor, TUNNEL_OK } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey } from '../flow/key.ts'
 import { Looks } from '../flow/looks.ts'
 import { microflow } from '../flow/microflow.ts'
 import { ReplyRing } from '../lib/reply-ring.ts'
 import { type Advise, adviseBig } from '../lib/words.ts'
-import { M_OWNER, M_PORT, META_WORDS, SlotPool } from '../packet/slot.ts'
+import { SlotPool } from '../packet/slot.ts'
 import { dropIndex } from '../port/drop.ts'
 import { FlowAccount } from '../port/flow-account.ts'
 import { Intake, type IntakeHost } from '../port/intake.ts'
-import { LOST_DROPS } from '../port/lost.ts'
-import { Outputs } from '../port/outputs.ts'
-import { countDrop, wireBytes, wireLargest, wirePackets } from '../port/stats.ts'
+import type { Outputs } from '../port/outputs.ts'
+import { wireBytes, wireLargest, wirePackets } from '../port/stats.ts'
 import { DOZE_PORTS, RX_ROOM, STATUS_BEAT } from '../port/thread-status.ts'
 import { TOGETHER, Together } from '../port/together.ts'
 import { Arming } from './arming.ts'
@@ -27,18 +26,16 @@ import { GONE, STAYS, UP } from './held-frames.ts'
 import { Order } from './order.ts'
 import { PortControl } from './port-control.ts'
 import { PUSH_WORDS } from './pushes.ts'
-import { REHEARSAL_PORT, Rehearsal } from './rehearsal.ts'
+import { REHEARSAL_PORT, type Rehearsal } from './rehearsal.ts'
 import { RuleCommands } from './rule-commands.ts'
 import { KIND_POP, KIND_PUSH } from './rule-programs.ts'
 import { RuleTable } from './rule-table.ts'
 import { EC_DOWN, EC_FRAMES, EC_HITS, EC_MARKERS, EC_UP, type EswitchShared, RULE_ACTIVE } from './shared.ts'
+import { Sink } from './sink.ts'
 import { Stalls } from './stalls.ts'
 import { Uplink, type UplinkHandler } from './uplink.ts'
 
 const RING_FULL = dropIndex('ring-full')
-const NO_PORT = dropIndex('no-port')
-const COPY_NO_SLOT = dropIndex('copy-no-slot')
-const TRANSLATION = dropIndex('translation')
 const PORT_DOWN = dropIndex('port-down')
 
 const SORT_EVERY_MS = 1000
@@ -56,17 +53,17 @@ export interface EswitchHost extends IntakeHost<EswitchPortOpen> {
   awaitSignal(): void
 }
 
-export class EswitchCore implements ExecuteSink, UplinkHandler {
+export class EswitchCore implements UplinkHandler {
   readonly pool: SlotPool
   readonly #shared: EswitchShared
   readonly #host: EswitchHost
-  readonly #meta: Int32Array
   readonly #rules: RuleTable
   readonly #arming: Arming
   readonly #order: Order
   readonly #rehearsal: Rehearsal
   readonly #account: FlowAccount
   readonly #executor: Executor
+  readonly #sink: Sink
   readonly #outputs: Outputs
   readonly #intake: Intake<EswitchPortOpen>
   readonly #stalls: Stalls
@@ -91,14 +88,14 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     adviseBig(new Int32Array(shared.ruleStats.buffer), host.hugePages)
     this.#shared = shared
     this.#host = host
-    this.#meta = arena.meta
     this.pool = new SlotPool(arena, shared.owner)
     this.#account = new FlowAccount(arena, shared.ruleStats, shared.ruleFlags)
-    this.#executor = new Executor(arena, this)
-    this.#outputs = new Outputs(arena, shared.portStats, (slot) => this.#dispose(slot))
-    this.#rehearsal = new Rehearsal(arena, this.#outputs)
-    this.#intake = new Intake(host, this.#outputs, (no) => host.post({ type: 'port-dead', no }))
     this.#uplink = new Uplink(shared.up, shared.down, this.pool, () => host.wakeDatapath())
+    this.#sink = new Sink(shared, this.pool, this.#uplink)
+    this.#executor = new Executor(arena, this.#sink)
+    this.#outputs = this.#sink.outputs
+    this.#rehearsal = this.#sink.rehearsal
+    this.#intake = new Intake(host, this.#outputs, (no) => host.post({ type: 'port-dead', no }))
     this.#stalls = new Stalls(this.#uplink, this.#intake)
     this.#arming = new Arming(shared.ruleState.length, (port, seq) => this.#uplink.marker(port, seq))
     this.#rules = new RuleTable(shared.ruleState, shared.ruleStats, this.#arming, host.hugePages)
@@ -222,7 +219,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     if (n > 0) {
       if (n === 1) this.#rehearsal.saw(this.#batch[0]!, no, this.#now)
       if (no !== REHEARSAL_PORT) this.#add(EC_FRAMES, n)
-      if (this.#outputs.isDown(no)) for (let i = 0; i < n; i++) this.#drop(this.#batch[i]!, no, PORT_DOWN)
+      if (this.#outputs.isDown(no)) for (let i = 0; i < n; i++) this.#sink.drop(this.#batch[i]!, no, PORT_DOWN)
       else if (this.#rules.outer.many)
         for (let i = 0; i < n; i += TOGETHER) this.#arriveTogether(i, Math.min(n - i, TOGETHER), no)
       else for (let i = 0; i < n; i++) this.#arrive(this.#batch[i]!, no)
@@ -364,7 +361,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
 
   #goUp(slot: number, no: number): void {
     if (this.#uplink.frame(slot)) this.#add(EC_UP, 1)
-    else this.#drop(slot, no, RING_FULL)
+    else this.#sink.drop(slot, no, RING_FULL)
   }
 
   #heldUp(slot: number): void {
@@ -374,8 +371,7 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
 
   frameDown(slot: number, no: number): void {
     this.#add(EC_DOWN, 1)
-    if (this.#outputs.has(no)) this.#outputs.push(slot, no)
-    else this.#drop(slot, no, NO_PORT)
+    this.#sink.send(slot, no)
   }
 
   markerDown(port: number, seq: number, low: number, high: number): void {
@@ -407,63 +403,12 @@ export class EswitchCore implements ExecuteSink, UplinkHandler {
     return GONE
   }
 
-  // --- actions (ExecuteSink) ---
-
-  emit(slot: number, no: number): void {
-    if (this.#outputs.has(no)) this.#outputs.push(slot, this.#rehearsal.on ? this.#rehearsal.instead(no) : no)
-    else this.#drop(slot, this.#meta[slot * META_WORDS + M_PORT]!, NO_PORT)
-  }
-
-  /** Rules look nothing up again: the profile has no such action, and tnl_pop is alone in its rule. */
-  recirc(slot: number): void {
-    this.#drop(slot, this.#meta[slot * META_WORDS + M_PORT]!, TRANSLATION)
-  }
-
-  reenter(slot: number): void {
-    this.recirc(slot)
-  }
-
-  /** #fits has kept such frames back. */
-  encapWait(slot: number): void {
-    this.lost(slot, LOST_NEIGHBOUR_QUEUE)
-  }
-
-  tooBig(slot: number): void {
-    this.lost(slot, LOST_TUNNEL_MTU)
-  }
-
-  lost(slot: number, why: number): void {
-    const reason = LOST_DROPS[why]!
-    if (reason < 0) this.#dispose(slot)
-    else this.#drop(slot, this.#meta[slot * META_WORDS + M_PORT]!, reason)
-  }
-
-  copy(slot: number): number {
-    const copy = this.pool.copy(slot)
-    // Slots may only wait to be written.
-    return copy < 0 && this.#outputs.flush() ? this.pool.copy(slot) : copy
-  }
-
-  noCopy(slot: number): void {
-    if (!this.#rehearsal.on) countDrop(this.#shared.portStats, this.#meta[slot * META_WORDS + M_PORT]!, COPY_NO_SLOT)
-  }
-
-  #drop(slot: number, no: number, reason: number): void {
-    if (!this.#rehearsal.on) countDrop(this.#shared.portStats, no, reason)
-    this.#dispose(slot)
-  }
-
-  #dispose(slot: number): void {
-    if (this.#meta[slot * META_WORDS + M_OWNER] === this.#shared.owner) this.pool.give(slot)
-    else this.#uplink.giveBack(slot)
-  }
-
   #packets(slot: number): number {
-    return wirePackets(this.#shared.arena.bytes, this.#meta, slot)
+    return wirePackets(this.#shared.arena.bytes, this.#shared.arena.meta, slot)
   }
 
   #bytes(slot: number, packets: number): number {
-    return wireBytes(this.#shared.arena.bytes, this.#meta, slot, packets)
+    return wireBytes(this.#shared.arena.bytes, this.#shared.arena.meta, slot, packets)
   }
 
   #add(counter: number, n: number): void {

@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { M_MARK, M_PORT, META_WORDS } from '../../../src/packet/slot.ts'
-import { PS_TX_PACKETS } from '../../../src/port/contract.ts'
+import { MAX_PORTS, PS_TX_PACKETS } from '../../../src/port/contract.ts'
 import { answerAll, flowMatch, output, portMatch, putFlow } from './flows.ts'
 import { numbered, numberOf, range } from './frames.ts'
 import { World, type WorldOptions } from './harness.ts'
@@ -19,6 +19,15 @@ afterEach(async () => {
 })
 
 describe('datapath alone', () => {
+  it('has no port with a number that is none, or the one of rehearsals', async () => {
+    await open()
+    for (const no of [-1, 0, MAX_PORTS])
+      await expect(world.addPort(no, 'px')).rejects.toThrow(
+        `port px: its number is ${no}, 1 to ${MAX_PORTS - 1} expected`,
+      )
+    await expect(world.addPort(1, 'px')).rejects.toThrow('datapath port 1 exists already')
+  })
+
   it('makes one upcall for the first packet of a flow and none for the next', async () => {
     await open()
     const seen = answerAll(world.dpif, () => 2)
