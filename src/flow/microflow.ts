@@ -1,6 +1,7 @@
 /**
  * Identity of a microflow for the sake of order: ingress port, tunnel (VNI, the peer's address, the end of ours), Ethernet addresses, VLAN, network addresses, protocol and
- * ports. Ports do not count for fragments, which do not all carry them; nor do the outer ports. Two microflows with one value merely wait for each other.
+ * ports. Ports do not count for fragments, which do not all carry them; nor do the outer ports. Two microflows with one value merely wait for each other; so that nobody can make
+ * another's wait for his, each thread has values of its own.
  */
 import {
   K_DL_TYPE,
@@ -39,8 +40,10 @@ const WORDS = Int32Array.of(
   K_TUN_DST + 3,
 )
 
+const SEED = crypto.getRandomValues(new Int32Array(1))[0]!
+
 export const microflow = (key: Int32Array): number => {
-  let h = key[K_NW]! >>> 24
+  let h = SEED ^ (key[K_NW]! >>> 24)
   if ((key[K_NW]! & 0xff) === 0) h ^= key[K_TP]!
   for (let i = 0; i < WORDS.length; i++) {
     h = Math.imul(h ^ key[WORDS[i]!]!, 0x9e3779b1)

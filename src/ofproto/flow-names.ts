@@ -1,13 +1,24 @@
 /**
  * Finds the id of a cached flow by its name (ufid.ts). An open hash table of ids, in words: in a Map each flow would cost an entry and the text of its name. Main thread.
  */
+import { hashEnd, hashWord } from '../flow/hash.ts'
 import { grown } from '../lib/words.ts'
 import { NAME_WORDS } from './ufid.ts'
+
+/** Of the name that begins at word `at`. */
+const hashOf = (names: Int32Array, at: number): number => {
+  let sum = 0
+  for (let i = 0; i < NAME_WORDS; i++) sum = (sum + hashWord(names[at + i]!, i)) | 0
+  return hashEnd(sum)
+}
 
 export class FlowNames {
   /** By id. */
   #names: Int32Array
-  /** Id + 1; 0 where none is. A flow is at the place that its name says, or behind it where no place is free in between. At most half of them are taken. */
+  /**
+   * Id + 1; 0 where none is. A flow is at the place that the hash of its name says, or behind it where no place is free in between. At most half of them are taken. Names
+   * are known to everybody, the hash to nobody (flow/hash.ts).
+   */
   #places: Int32Array
   #count = 0
 
@@ -20,7 +31,7 @@ export class FlowNames {
   /** -1 when no flow has this name. */
   find(name: Int32Array): number {
     const last = this.#places.length - 1
-    for (let at = name[0]! & last; ; at = (at + 1) & last) {
+    for (let at = hashOf(name, 0) & last; ; at = (at + 1) & last) {
       const id = this.#places[at]! - 1
       if (id < 0 || this.#has(id, name)) return id
     }
@@ -57,7 +68,7 @@ export class FlowNames {
   }
 
   #home(id: number): number {
-    return this.#names[id * NAME_WORDS]! & (this.#places.length - 1)
+    return hashOf(this.#names, id * NAME_WORDS) & (this.#places.length - 1)
   }
 
   #place(id: number): void {
