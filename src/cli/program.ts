@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /** The one program: `run` is the daemon, every other verb talks to its control socket. */
 import { Command } from 'commander'
 import { ControlError } from '../control/client.ts'

@@ -224,3 +224,13 @@ it('it is ready when IPv6 addresses of internal ports answer, the kernel having 
   expect(await ping(guests.a, 'fd00:9::2')).toMatchObject({ loss: 0 })
   expect(daemon.output).toMatch(/fd00:9::99\/64.*another host has it/)
 })
+
+it("V8's memory reducer, which would begin to wait while modules are loaded, does not", async () => {
+  const node = ['--trace-gc', '--trace-gc-verbose', '--gc-memory-reducer-start-delay-ms=50']
+  const daemon = await Daemon.start(bed, config(), { node })
+  await guests.a.address('vf1', '10.9.0.1/24')
+  await guests.b.address('tap2', '10.9.0.2/24')
+  await ping(guests.a, '10.9.0.2', { count: 20, interval: 0.05 })
+  expect(daemon.output).toContain('Mark-Compact')
+  expect(daemon.output).not.toContain('Memory reducer')
+})
