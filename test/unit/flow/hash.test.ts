@@ -42,7 +42,7 @@ it('keys that fall on one place in one thread are spread in another', async () =
     if (placeOf(key) === 0) together.push(key)
   }
   expect(new Set(await placesElsewhere(together)).size).toBeGreaterThan(32)
-})
+}, 30_000)
 
 it('one bit of a word that is changed changes the place in half of all cases or more', () => {
   let same = 0

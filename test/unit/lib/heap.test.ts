@@ -29,4 +29,4 @@ it("V8's memory reducer, which comes to a quiet heap by itself, does not", async
   const [without, called] = await Promise.all([reducer(HEAP), reducer(`${HEAP}\nkeepCodeWhenIdle()`)])
   expect(without).not.toEqual([])
   expect(called).toEqual([])
-})
+}, 30_000)
