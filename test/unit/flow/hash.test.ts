@@ -1,7 +1,8 @@
 import { Worker } from 'node:worker_threads'
 import { expect, it } from 'vitest'
 import { hashEnd, hashWord } from '../../../src/flow/hash.ts'
-import { K_NW_DST, K_NW_SRC, K_TP } from '../../../src/flow/key.ts'
+import { createKey, K_NW_DST, K_NW_SRC, K_TP } from '../../../src/flow/key.ts'
+import { microflow } from '../../../src/flow/microflow.ts'
 import { FlowNames } from '../../../src/ofproto/flow-names.ts'
 
 const url = (path: string): string => new URL(path, import.meta.url).href
@@ -13,35 +14,50 @@ type Chosen = readonly [src: number, dst: number, ports: number]
 const placeOf = ([src, dst, ports]: Chosen): number =>
   hashEnd((hashWord(src, K_NW_SRC) + hashWord(dst, K_NW_DST) + hashWord(ports, K_TP)) | 0) & (PLACES - 1)
 
+interface Elsewhere {
+  readonly places: readonly number[]
+  /** Of a key of zeros. */
+  readonly microflow: number
+}
+
 /** Where another thread would put them. */
-const placesElsewhere = (keys: readonly Chosen[]): Promise<number[]> => {
+const elsewhere = (keys: readonly Chosen[]): Promise<Elsewhere> => {
   const source = `
     import { parentPort, workerData } from 'node:worker_threads'
     const { hashEnd, hashWord } = await import(workerData.hash)
-    const { K_NW_DST, K_NW_SRC, K_TP } = await import(workerData.key)
-    parentPort.postMessage(
-      workerData.keys.map(
+    const { createKey, K_NW_DST, K_NW_SRC, K_TP } = await import(workerData.key)
+    const { microflow } = await import(workerData.microflow)
+    parentPort.postMessage({
+      microflow: microflow(createKey()),
+      places: workerData.keys.map(
         ([src, dst, ports]) =>
           hashEnd((hashWord(src, K_NW_SRC) + hashWord(dst, K_NW_DST) + hashWord(ports, K_TP)) | 0) & ${PLACES - 1},
       ),
-    )`
+    })`
   return new Promise((resolve, reject) => {
     const worker = new Worker(new URL(`data:text/javascript,${encodeURIComponent(source)}`), {
       execArgv: ['--import', url('../../../scripts/typescript.mjs')],
-      workerData: { keys, hash: url('../../../src/flow/hash.ts'), key: url('../../../src/flow/key.ts') },
+      workerData: {
+        keys,
+        hash: url('../../../src/flow/hash.ts'),
+        key: url('../../../src/flow/key.ts'),
+        microflow: url('../../../src/flow/microflow.ts'),
+      },
     })
     worker.on('message', resolve)
     worker.on('error', reject)
   })
 }
 
-it('keys that fall on one place in one thread are spread in another', async () => {
+it('keys that fall on one place in one thread are spread in another; so are microflows', async () => {
   const together: Chosen[] = []
   for (let n = 0; together.length < 64; n++) {
     const key: Chosen = [0x0a000001, 0x0a000000 + (n >>> 16), (n << 16) | 53]
     if (placeOf(key) === 0) together.push(key)
   }
-  expect(new Set(await placesElsewhere(together)).size).toBeGreaterThan(32)
+  const other = await elsewhere(together)
+  expect(new Set(other.places).size).toBeGreaterThan(32)
+  expect(other.microflow).not.toBe(microflow(createKey()))
 }, 30_000)
 
 it('one bit of a word that is changed changes the place in half of all cases or more', () => {
