@@ -4,12 +4,15 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { ConfigError, loadConfig } from './config/load.ts'
 import { systemClock } from './lib/clock.ts'
 import { Log, type LogLevel } from './lib/log.ts'
+import { nicenessFor, setNiceness } from './lib/niceness.ts'
 import { DATAPATH_LOST, Switch } from './switch.ts'
 
 export interface MainOptions {
   config: string
   check?: boolean
   logLevel: string
+  /** Unless given: nicenessFor. */
+  nice?: number
 }
 
 /** A stop that takes longer is cut short. */
@@ -24,6 +27,19 @@ const needs = (): void => {
     throw new Error(
       '/dev/net/tun is missing or not accessible (modprobe tun; in a container: --device /dev/net/tun --cap-add NET_ADMIN)',
     )
+  }
+}
+
+/** Before there are workers, which inherit it. */
+const takePrecedence = (log: Log, asked: number | undefined): void => {
+  const nice = nicenessFor(asked)
+  try {
+    setNiceness(nice)
+  } catch (error) {
+    log.warn('niceness refused, the switch may have to wait behind its guests', {
+      nice,
+      error: (error as Error).message,
+    })
   }
 }
 
@@ -42,6 +58,8 @@ export const main = async (options: MainOptions): Promise<void> => {
     log.error('unhandled rejection', { error: String((reason as Error)?.stack ?? reason) }),
   )
   process.on('uncaughtException', (error) => log.error('uncaught exception', { error: String(error.stack ?? error) }))
+
+  takePrecedence(log, options.nice)
 
   let stop: (why: string) => void = () => {}
   const stopped = new Promise<string>((resolve) => {

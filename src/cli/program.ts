@@ -1,6 +1,7 @@
 /** The one program: `run` is the daemon, every other verb talks to its control socket. */
 import { Command } from 'commander'
 import { ControlError } from '../control/client.ts'
+import { parseNiceness } from '../lib/niceness.ts'
 import { flows, why } from './flows.ts'
 import { listLabs, runLab } from './lab.ts'
 import { show } from './show.ts'
@@ -31,7 +32,12 @@ program
   .requiredOption('--config <file>', 'configuration file (YAML)')
   .option('--check', 'only check the configuration')
   .option('--log-level <level>', 'trace, debug, info, warn, error', 'info')
-  .action(async (options: { config: string; check?: boolean; logLevel: string }) => {
+  .option(
+    '--nice <n>',
+    'niceness of the switch, -20..19 (default: -10, unless it is started with another than 0)',
+    parseNiceness,
+  )
+  .action(async (options: { config: string; check?: boolean; logLevel: string; nice?: number }) => {
     const { main } = await import('../main.ts')
     await main(options)
   })

@@ -12,13 +12,16 @@ const ready = async (running: Running): Promise<Part> => {
   return { pids: [running.pid] }
 }
 
+/** As the switches that they are compared with. */
+const FIRST = ['nice', '-n', '-10']
+
 const links = (site: Site): string[] =>
   (['a', 'b'] as const).flatMap((side) => [site.guests[side].netns, site.link(side)])
 
 const between =
   (name: Program, ...mode: readonly string[]) =>
   (site: Site): Promise<Part> =>
-    ready(site.bed.start([program(name), ...mode, ...links(site)]))
+    ready(site.bed.start([...FIRST, program(name), ...mode, ...links(site)]))
 
 const end =
   (mode: 'gso' | 'uso') =>
@@ -27,7 +30,7 @@ const end =
     const { netns } = await site.fabric()
     const part = await ready(
       site.bed.start([
-        ...[program('vxlan'), mode, site.guests[side].netns, site.link(side), netns, site.uplink(side)],
+        ...[...FIRST, program('vxlan'), mode, site.guests[side].netns, site.link(side), netns, site.uplink(side)],
         ...[endMac(side), endMac(peer), outerAddress(site.scenario, side), outerAddress(site.scenario, peer)],
         String(VNI),
       ]),

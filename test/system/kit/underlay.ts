@@ -124,7 +124,11 @@ export class OvsPeer {
     await peer.vsctl('--no-wait', 'init')
     for (const [key, value] of Object.entries(settings))
       await peer.vsctl('--no-wait', 'set', 'Open_vSwitch', '.', `other_config:${key}=${value}`)
-    const argv = ['ovs-vswitchd', socket, `--unixctl=${folder}/switch.ctl`, '--no-chdir', '-vconsole:warn']
+    // As Debian's service does (ovs-ctl).
+    const argv = [
+      ...['nice', '-n', '-10', 'ovs-vswitchd', socket, `--unixctl=${folder}/switch.ctl`],
+      ...['--no-chdir', '-vconsole:warn'],
+    ]
     peer.#switch = guest.start(argv, { env })
     return peer
   }

@@ -1,0 +1,32 @@
+/** The process's standing with the kernel's scheduler: niceness, -20 (first of all) to 19. */
+import { readdirSync } from 'node:fs'
+import { getPriority, setPriority } from 'node:os'
+
+/** What Open vSwitch's `ovs-ctl` gives its daemons. Who carries others' packets should not wait behind those who send them. */
+const SWITCH = -10
+const LEAST = -20
+const MOST = 19
+
+/** A niceness as it is written. Throws for anything else. */
+export const parseNiceness = (text: string): number => {
+  const nice = Number(text)
+  if (!/^-?\d+$/.test(text) || nice < LEAST || nice > MOST)
+    throw new Error(`--nice ${text}: a niceness of ${LEAST}..${MOST} expected`)
+  return nice
+}
+
+/** What a switch should have: what was asked for, otherwise what who started it has chosen, otherwise a switch's. */
+export const nicenessFor = (asked: number | undefined): number =>
+  asked ?? (getPriority() === 0 ? SWITCH : getPriority())
+
+/** Gives it to all threads of the process; those that they start inherit it. Throws when the kernel refuses: to get less than one has needs CAP_SYS_NICE. */
+export const setNiceness = (nice: number): void => {
+  for (const thread of readdirSync('/proc/self/task')) {
+    try {
+      setPriority(Number(thread), nice)
+    } catch (error) {
+      // It has ended.
+      if ((error as { info?: { code?: string } }).info?.code !== 'ESRCH') throw error
+    }
+  }
+}
