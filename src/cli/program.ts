@@ -34,7 +34,7 @@ program
   .option('--log-level <level>', 'trace, debug, info, warn, error', 'info')
   .option(
     '--nice <n>',
-    'niceness of the switch, -20..19 (default: -10, unless it is started with another than 0)',
+    'niceness of the switch, -20..19 (default: -4, unless it is started with another than 0)',
     parseNiceness,
   )
   .action(async (options: { config: string; check?: boolean; logLevel: string; nice?: number }) => {

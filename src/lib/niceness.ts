@@ -2,8 +2,11 @@
 import { readdirSync } from 'node:fs'
 import { getPriority, setPriority } from 'node:os'
 
-/** What Open vSwitch's `ovs-ctl` gives its daemons. Who carries others' packets should not wait behind those who send them. */
-const SWITCH = -10
+/**
+ * Who carries others' packets should not wait behind those who send them; but who comes before them at once, as with the -10 of Open vSwitch's `ovs-ctl`, interrupts them after
+ * each packet and gets small batches (docs/performance.md).
+ */
+const SWITCH = -4
 const LEAST = -20
 const MOST = 19
 

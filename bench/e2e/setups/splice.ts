@@ -12,8 +12,8 @@ const ready = async (running: Running): Promise<Part> => {
   return { pids: [running.pid] }
 }
 
-/** As the switches that they are compared with. */
-const FIRST = ['nice', '-n', '-10']
+/** As `tapswitch run`. */
+const FIRST = ['nice', '-n', '-4']
 
 const links = (site: Site): string[] =>
   (['a', 'b'] as const).flatMap((side) => [site.guests[side].netns, site.link(side)])

@@ -36,12 +36,12 @@ const nicenesses = ({ pid }: Running): number[] => {
   return [...new Set(threads.map(ofThread))]
 }
 
-it("all its threads have a switch's, -10", async () => {
-  expect(nicenesses(await start([]))).toEqual([-10])
+it("all its threads have a switch's, -4", async () => {
+  expect(nicenesses(await start([]))).toEqual([-4])
 })
 
 it('what it is told goes before', async () => {
-  expect(nicenesses(await start([], '--nice', '-3'))).toEqual([-3])
+  expect(nicenesses(await start([], '--nice', '-12'))).toEqual([-12])
 })
 
 it('what who started it has chosen goes before', async () => {
@@ -51,7 +51,7 @@ it('what who started it has chosen goes before', async () => {
 it('without the privilege it runs at that of others, and says so', async () => {
   const running = await start(['setpriv', '--inh-caps=-all', '--bounding-set=-all,+net_admin,+sys_admin'])
   expect(nicenesses(running)).toEqual([0])
-  expect(running.stderr).toMatch(/"nice":-10,.*EACCES.*"msg":"niceness refused/)
+  expect(running.stderr).toMatch(/"nice":-4,.*EACCES.*"msg":"niceness refused/)
 })
 
 it('another word than a niceness is refused', async () => {

@@ -12,6 +12,6 @@ describe('a niceness', () => {
   it('that was asked for is taken; otherwise one that the process has been given stays', () => {
     expect(nicenessFor(0)).toBe(0)
     expect(nicenessFor(7)).toBe(7)
-    expect(nicenessFor(undefined)).toBe(getPriority() === 0 ? -10 : getPriority())
+    expect(nicenessFor(undefined)).toBe(getPriority() === 0 ? -4 : getPriority())
   })
 })
