@@ -11,9 +11,7 @@ import { UnixctlServer } from './control/unixctl.ts'
 import type { SwitchView } from './control/verbs/context.ts'
 import { registerVerbs } from './control/verbs/index.ts'
 import { type RunningDatapath, startDatapath } from './datapath/spawn.ts'
-import { EswitchClient } from './eswitch/client.ts'
 import { loadProfile } from './eswitch/profile-file.ts'
-import { eswitchWorkers } from './eswitch/spawn.ts'
 import type { Clock } from './lib/clock.ts'
 import { Counters } from './lib/counters.ts'
 import { errorText } from './lib/errors.ts'
@@ -30,9 +28,9 @@ import { setTunnelPorts } from './packet/slot.ts'
 import { addressesUsable } from './switch/addresses.ts'
 import { BridgeSet, type Outcome } from './switch/bridges.ts'
 import { DropTotals, registerCoverage } from './switch/coverage.ts'
-import { Namespaces, namespaceExists } from './switch/namespaces.ts'
+import { EswitchSet } from './switch/eswitches.ts'
+import { Namespaces } from './switch/namespaces.ts'
 import {
-  canAdjust,
   type EswitchPlan,
   hasStackless,
   type Plan,
@@ -43,7 +41,6 @@ import {
 } from './switch/plan.ts'
 import { portReplies } from './switch/port-replies.ts'
 import { PortTable, type SwitchPort } from './switch/ports.ts'
-import { generateSwitchId } from './switch/switch-id.ts'
 import { registerTunnelCoverage } from './switch/tunnel-coverage.ts'
 import { Underlay } from './switch/underlay.ts'
 
@@ -76,7 +73,7 @@ export class Switch {
   readonly #offload: OffloadModule
   readonly #ofproto: Ofproto
   readonly #udpif: Udpif
-  readonly #eswitches = new Map<string, { readonly plan: EswitchPlan; readonly client: EswitchClient }>()
+  readonly #eswitches: EswitchSet
   readonly #namespaces: Namespaces
   readonly #ports: PortTable
   readonly #bridges: BridgeSet
@@ -110,10 +107,17 @@ export class Switch {
       (netns, error) => this.#log.warnLimited('rtnetlink', { netns, error: error.message }),
       (namespace, netns) => this.#namespaceGone(namespace, netns),
     )
+    this.#eswitches = new EswitchSet({
+      datapath: client,
+      eventfd: datapath.eventfd,
+      clock,
+      log: this.#log,
+      portDead: (no) => this.#ports.dead(no),
+    })
     this.#ports = new PortTable({
       datapath: client,
       namespaces: this.#namespaces,
-      eswitch: (name) => this.#eswitch(name),
+      eswitch: (name) => this.#eswitches.get(name),
       log: this.#log,
       changed: (port, previous) => this.#portChanged(port, previous?.mtu),
     })
@@ -167,7 +171,7 @@ export class Switch {
       this.#log.error('verb failed', { verb, error: String((error as Error).stack ?? error) }),
     )
     this.#tick = setInterval(() => {
-      for (const { client } of this.#eswitches.values()) client.check()
+      this.#eswitches.check()
       this.#coverage.run()
     }, TICK_MS)
   }
@@ -183,8 +187,7 @@ export class Switch {
     await this.#control?.close()
     this.#udpif.stop()
     this.#offload.close()
-    for (const { client } of this.#eswitches.values())
-      await client.stop().catch((error: Error) => this.#log.error('eswitch does not stop', { error: error.message }))
+    await this.#eswitches.stop()
     this.#underlay?.close()
     await this.#datapath.stop()
     this.#ports.closeAll()
@@ -227,8 +230,8 @@ export class Switch {
     }
     changes.push(...this.#applySettings(config))
 
-    const leaving = this.#leavingEswitches(next)
-    const { closing, adjusting } = this.#portsToClose(next, leaving)
+    const leaving = this.#eswitches.leaving(next.eswitches)
+    const { closing, adjusting } = this.#ports.outdated(next.ports, leaving)
     changes.push(...this.#bridges.removeOutdated(next.bridges, closing))
     for (const name of closing) {
       const { no } = this.#ports.get(name)!
@@ -238,10 +241,9 @@ export class Switch {
     }
     for (const name of leaving) {
       this.#offload.removeEswitch(name)
-      const client = this.#eswitches.get(name)?.client
-      await client?.stop()
-      if (client) this.#drops.retire(client.memory.portStats)
-      this.#eswitches.delete(name)
+      const { memory } = this.#eswitches.get(name)
+      await this.#eswitches.remove(name)
+      this.#drops.retire(memory.portStats)
       changes.push(`eswitch ${name} removed`)
     }
     for (const plan of next.eswitches) if (!this.#eswitches.has(plan.name)) await attempt(() => this.#addEswitch(plan))
@@ -280,29 +282,6 @@ export class Switch {
       changes.push(`offload: ${offload.enabled ? 'on' : 'off'}`)
     }
     return before === undefined ? [] : changes
-  }
-
-  #leavingEswitches(next: Plan): Set<string> {
-    const wanted = new Map(next.eswitches.map((plan) => [plan.name, plan]))
-    const leaving = [...this.#eswitches].filter(([name, { plan }]) => !samePlan(plan, wanted.get(name) ?? {}))
-    return new Set(leaving.map(([name]) => name))
-  }
-
-  #portsToClose(next: Plan, leaving: ReadonlySet<string>): { closing: Set<string>; adjusting: PortPlan[] } {
-    const wanted = new Map(next.ports.map((plan) => [plan.name, plan]))
-    const closing = new Set<string>()
-    const adjusting: PortPlan[] = []
-    for (const port of this.#ports.all()) {
-      const plan = wanted.get(port.plan.name)
-      if (plan === undefined || leaving.has(port.plan.eswitch ?? '')) closing.add(port.plan.name)
-      else if (port.gone) {
-        // One whose namespace is not back yet would only be lost from sight.
-        if (!samePlan(plan, port.plan) || namespaceExists(plan.netns)) closing.add(plan.name)
-      } else if (samePlan(plan, port.plan)) continue
-      else if (canAdjust(port.plan, plan)) adjusting.push(plan)
-      else closing.add(plan.name)
-    }
-    return { closing, adjusting }
   }
 
   /** What tunnel ports need before they are added: the mirror of their underlay, and a datapath port for each UDP port. */
@@ -357,38 +336,8 @@ export class Switch {
   }
 
   async #addEswitch(plan: EswitchPlan): Promise<string> {
-    const client = new EswitchClient({
-      name: plan.name,
-      switchId: plan.switchId ?? generateSwitchId(plan.name),
-      profile: plan.profile,
-      datapath: this.#datapath.client,
-      spawn: eswitchWorkers(plan.name, this.#datapath.eventfd),
-      clock: this.#o.clock,
-    })
-    client.onPortDead((no) => this.#ports.dead(no))
-    try {
-      await client.start()
-    } catch (error) {
-      await client.stop().catch(() => {})
-      throw new Error(`eswitch ${plan.name}: ${(error as Error).message}`, { cause: error })
-    }
-    client.onState((state) => {
-      if (state === 'restarting')
-        this.#log.warn('eswitch lost its worker; the datapath polls its ports', {
-          eswitch: plan.name,
-          why: client.lastLoss,
-        })
-      else if (state === 'running') this.#log.info('eswitch is back', { eswitch: plan.name })
-    })
-    this.#eswitches.set(plan.name, { plan, client })
-    this.#offload.addEswitch(client)
+    this.#offload.addEswitch(await this.#eswitches.add(plan))
     return `eswitch ${plan.name} added`
-  }
-
-  #eswitch(name: string): EswitchClient {
-    const eswitch = this.#eswitches.get(name)
-    if (eswitch === undefined) throw new Error(`no eswitch ${name}`)
-    return eswitch.client
   }
 
   #portChanged(port: SwitchPort, mtuBefore: number | undefined): void {
@@ -414,7 +363,7 @@ export class Switch {
 
   *#portStats(): Generator<Float64Array> {
     yield this.#datapath.client.shared.portStats
-    for (const { client } of this.#eswitches.values()) yield client.memory.portStats
+    for (const { memory } of this.#eswitches.all()) yield memory.portStats
   }
 
   #view(): SwitchView {
@@ -427,10 +376,12 @@ export class Switch {
       offload: this.#offload,
       coverage: this.#coverage,
       ports: () =>
-        portReplies(this.#ports, this.#ofproto, this.#datapath.client.shared.portStats, (name) => this.#eswitch(name)),
-      restarts: (name) => this.#eswitch(name).restarts,
+        portReplies(this.#ports, this.#ofproto, this.#datapath.client.shared.portStats, (name) =>
+          this.#eswitches.get(name),
+        ),
+      restarts: (name) => this.#eswitches.get(name).restarts,
       failEswitch: (name, how) => {
-        if (!this.#eswitch(name).fail(how)) throw new Error(`the worker of eswitch ${name} does not run`)
+        if (!this.#eswitches.get(name).fail(how)) throw new Error(`the worker of eswitch ${name} does not run`)
       },
       setPortAdmin: (port, up) => this.#ports.setAdmin(port, up),
       reload: () => this.reload(),

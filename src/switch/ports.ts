@@ -9,9 +9,9 @@ import { native } from '../native/binding.ts'
 import type { Link } from '../netlink/link.ts'
 import { MAX_PORTS } from '../port/contract.ts'
 import { ownIfindex } from '../tunnel/own-port.ts'
-import type { Hold, Namespaces } from './namespaces.ts'
+import { type Hold, type Namespaces, namespaceExists } from './namespaces.ts'
 import { changeSettings, type OpenedPort, openPort } from './open-port.ts'
-import type { PortPlan } from './plan.ts'
+import { canAdjust, type PortPlan, samePlan } from './plan.ts'
 
 export interface SwitchPort {
   plan: PortPlan
@@ -85,6 +85,24 @@ export class PortTable {
   mtu(no: number): number {
     for (const port of this.#byName.values()) if (port.no === no) return port.link?.mtu ?? 0
     return 0
+  }
+
+  /** What must be closed, and what be adjusted, so that the ports are as planned. `leaving`: NICs that are about to go. */
+  outdated(plans: readonly PortPlan[], leaving: ReadonlySet<string>): { closing: Set<string>; adjusting: PortPlan[] } {
+    const wanted = new Map(plans.map((plan) => [plan.name, plan]))
+    const closing = new Set<string>()
+    const adjusting: PortPlan[] = []
+    for (const port of this.#byName.values()) {
+      const plan = wanted.get(port.plan.name)
+      if (plan === undefined || leaving.has(port.plan.eswitch ?? '')) closing.add(port.plan.name)
+      else if (port.gone) {
+        // One whose namespace is not back yet would only be lost from sight.
+        if (!samePlan(plan, port.plan) || namespaceExists(plan.netns)) closing.add(plan.name)
+      } else if (samePlan(plan, port.plan)) continue
+      else if (canAdjust(port.plan, plan)) adjusting.push(plan)
+      else closing.add(plan.name)
+    }
+    return { closing, adjusting }
   }
 
   /** Opens and connects. Rejects with an Error that names the port; then nothing is left of it. */
