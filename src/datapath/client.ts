@@ -10,6 +10,7 @@ import type { OdpAction } from '../flow/odp.ts'
 import { Compiler } from '../flow/program.ts'
 import { flowRecordWords, writeFlowRecord } from '../flow/program-record.ts'
 import { CommandWriter } from '../lib/command-writer.ts'
+import { Requests } from '../lib/requests.ts'
 import { RingConsumer, type RingMemory } from '../lib/ring.ts'
 import { type Arena, META_WORDS, SlotPool } from '../packet/slot.ts'
 import { MAX_PORTS } from '../port/contract.ts'
@@ -60,14 +61,6 @@ const REPLIES = 1024
 const UPCALLS = 128
 const TOO_BIG: readonly OdpAction[] = [{ type: 'drop', reason: 'tunnel-mtu' }]
 
-/** Everything but `seq`, which `#request` adds. */
-type Request = DatapathControl extends infer C ? (C extends { seq: number } ? Omit<C, 'seq'> : never) : never
-
-interface Promised {
-  resolve: () => void
-  reject: (error: Error) => void
-}
-
 export class DatapathClient implements Dpif {
   readonly arena: Arena
   readonly pool: SlotPool
@@ -80,9 +73,9 @@ export class DatapathClient implements Dpif {
   readonly #flows: FlowBook
   readonly #ports = new Map<number, DpPort>()
   readonly #owners = new Map<string, number>()
-  readonly #requests = new Map<number, Promised>()
+  readonly #requests: Requests<DatapathControl>
   readonly #barriers = new Map<number, () => void>()
-  #seq = 0
+  #barrier = 0
   #upcall: ((slot: number) => void) | undefined
   #tooBig: ((slot: number, encap: number) => void) | undefined
   #portDead: (no: number) => void = () => {}
@@ -95,6 +88,7 @@ export class DatapathClient implements Dpif {
     this.pool = new SlotPool(shared.arena, OWNER_MAIN)
     this.#transport = transport
     this.#replies = new RingConsumer(shared.replies)
+    this.#requests = new Requests((message) => this.#post(message))
     this.#commands = new CommandWriter(shared.commands, () => transport.wake())
     this.#upcalls = new UpcallQueue(shared.arena.meta)
     this.#flows = new FlowBook(shared, flowLimit)
@@ -176,7 +170,7 @@ export class DatapathClient implements Dpif {
   }
 
   barrier(): Promise<void> {
-    const seq = this.#seq++
+    const seq = this.#barrier++
     return new Promise((resolve) => {
       this.#barriers.set(seq, resolve)
       this.#send(2, CMD_BARRIER, seq)
@@ -220,10 +214,10 @@ export class DatapathClient implements Dpif {
       if (port.kind === 'representor') {
         const owner = this.#owners.get(port.eswitch ?? '')
         if (owner === undefined) throw new Error(`representor ${port.name}: no eswitch "${port.eswitch ?? ''}"`)
-        await this.#request({ type: 'representor-add', no: port.no, owner })
+        await this.#requests.ask({ type: 'representor-add', no: port.no, owner })
       } else {
         if (open === undefined) throw new Error(`port ${port.name}: a descriptor expected`)
-        await this.#request({ type: 'port-add', no: port.no, name: port.name, open })
+        await this.#requests.ask({ type: 'port-add', no: port.no, name: port.name, open })
       }
     } catch (error) {
       this.#ports.delete(port.no)
@@ -235,7 +229,7 @@ export class DatapathClient implements Dpif {
   async portDel(no: number): Promise<void> {
     const port = this.#ports.get(no)
     if (port === undefined) return
-    if (port.kind !== 'vxlan') await this.#request({ type: 'port-del', no })
+    if (port.kind !== 'vxlan') await this.#requests.ask({ type: 'port-del', no })
     this.#ports.delete(no)
   }
 
@@ -274,7 +268,7 @@ export class DatapathClient implements Dpif {
 
   /** Connects fresh rings to the worker of eswitch `owner`, which `eventfd` wakes. */
   attachEswitch(owner: number, up: RingMemory, down: RingMemory, eventfd: number): Promise<void> {
-    return this.#request({ type: 'link-attach', owner, up, down, eventfd })
+    return this.#requests.ask({ type: 'link-attach', owner, up, down, eventfd })
   }
 
   /** After the worker of `owner` has gone: takes what it sent up, gets all slots back; its partition is free then. Tier 2 polls the TAPs in `adopt` from then on. */
@@ -284,17 +278,17 @@ export class DatapathClient implements Dpif {
   ): Promise<void> {
     // Only what the worker needs: the caller's objects may carry more.
     const ports = adopt.map(({ no, name, open }) => ({ no, name, open }))
-    return this.#request({ type: 'link-detach', owner, adopt: ports })
+    return this.#requests.ask({ type: 'link-detach', owner, adopt: ports })
   }
 
   /** Tier 2 polls the TAP of representor `no` itself. */
   adopt(no: number, name: string, open: PortOpen): Promise<void> {
-    return this.#request({ type: 'adopt', no, name, open })
+    return this.#requests.ask({ type: 'adopt', no, name, open })
   }
 
   /** Ends `adopt`. Resolves when the descriptor is not used any more. */
   release(no: number): Promise<void> {
-    return this.#request({ type: 'release', no })
+    return this.#requests.ask({ type: 'release', no })
   }
 
   /** Called once for each port whose descriptor turned out dead (namespace gone, interface deleted). */
@@ -304,14 +298,6 @@ export class DatapathClient implements Dpif {
 
   onWarning(listener: (text: string) => void): void {
     this.#warning = listener
-  }
-
-  #request(request: Request): Promise<void> {
-    const seq = this.#seq++
-    return new Promise((resolve, reject) => {
-      this.#requests.set(seq, { resolve, reject })
-      this.#post({ ...request, seq } as DatapathControl)
-    })
   }
 
   #post(message: DatapathControl): void {
@@ -327,13 +313,9 @@ export class DatapathClient implements Dpif {
       case 'bell':
         this.pump()
         break
-      case 'done': {
-        const promised = this.#requests.get(event.seq)
-        this.#requests.delete(event.seq)
-        if (event.error === undefined) promised?.resolve()
-        else promised?.reject(new Error(event.error))
+      case 'done':
+        this.#requests.answered(event)
         break
-      }
       case 'port-dead':
         this.#portDead(event.no)
         break

@@ -4,6 +4,7 @@ import type { EncapRow } from '../flow/encap-table.ts'
 import type { Match } from '../flow/key.ts'
 import { flowRecordWords, writeFlowRecord } from '../flow/program-record.ts'
 import { CommandWriter } from '../lib/command-writer.ts'
+import { Requests, type Unnumbered } from '../lib/requests.ts'
 import { RingConsumer } from '../lib/ring.ts'
 import {
   ENCAP_DEL,
@@ -18,9 +19,6 @@ import {
 import type { EswitchThread } from './host.ts'
 import type { EswitchShared } from './shared.ts'
 
-/** Everything but `seq`, which `request` adds. */
-export type Request = EswitchControl extends infer C ? (C extends { seq: number } ? Omit<C, 'seq'> : never) : never
-
 export class Incarnation {
   readonly shared: EswitchShared
   readonly thread: EswitchThread
@@ -29,8 +27,7 @@ export class Incarnation {
   readonly #name: string
   readonly #commands: CommandWriter
   readonly #replies: RingConsumer
-  readonly #requests = new Map<number, { resolve: () => void; reject: (error: Error) => void }>()
-  #seq = 0
+  readonly #requests: Requests<EswitchControl>
   #scheduled = false
   #lost = false
 
@@ -40,6 +37,7 @@ export class Incarnation {
     this.shared = shared
     this.thread = thread
     this.startedAt = startedAt
+    this.#requests = new Requests((message) => this.post(message))
     this.#commands = new CommandWriter(shared.commands, () => thread.wake())
     this.#replies = new RingConsumer(shared.replies)
     this.#replies.sleep()
@@ -53,31 +51,18 @@ export class Incarnation {
   }
 
   /** Rejects when the worker refuses, or is lost. */
-  request(request: Request): Promise<void> {
-    const seq = this.#seq++
-    return new Promise((resolve, reject) => {
-      if (this.#lost) {
-        reject(new Error(`eswitch ${this.#name}: its worker is gone`))
-        return
-      }
-      this.#requests.set(seq, { resolve, reject })
-      this.post({ ...request, seq } as EswitchControl)
-    })
+  request(request: Unnumbered<EswitchControl>): Promise<void> {
+    return this.#requests.ask(request)
   }
 
   answered(event: EswitchEvent & { type: 'done' }): void {
-    const promised = this.#requests.get(event.seq)
-    this.#requests.delete(event.seq)
-    if (event.error === undefined) promised?.resolve()
-    else promised?.reject(new Error(event.error))
+    this.#requests.answered(event)
   }
 
   /** The worker is gone, or about to be: nothing is sent to it any more, and requests fail. */
   lose(why: string): void {
     this.#lost = true
-    for (const { reject } of this.#requests.values())
-      reject(new Error(`eswitch ${this.#name}: its worker is gone (${why})`))
-    this.#requests.clear()
+    this.#requests.lose(new Error(`eswitch ${this.#name}: its worker is gone (${why})`))
   }
 
   // --- rings ---
