@@ -6,7 +6,7 @@
 import type { FlowStats } from '../datapath/contract.ts'
 import type { EncapEntry } from '../flow/encap.ts'
 import { encapRow } from '../flow/encap-table.ts'
-import { K_DP_WORDS, type Match } from '../flow/key.ts'
+import { sameMatch } from '../flow/key.ts'
 import { Compiler } from '../flow/program.ts'
 import type { Clock } from '../lib/clock.ts'
 import { MAX_PORTS } from '../port/contract.ts'
@@ -45,12 +45,6 @@ const FIRST_BACKOFF_MS = 100
 const MAX_BACKOFF_MS = 10_000
 /** A worker that lived so long was healthy: the next restart is at once. */
 const HEALTHY_MS = 5000
-
-const sameMatch = (a: Match, b: Match): boolean => {
-  for (let w = 0; w < K_DP_WORDS; w++)
-    if (a.mask[w] !== b.mask[w] || (a.key[w]! & a.mask[w]!) !== (b.key[w]! & b.mask[w]!)) return false
-  return true
-}
 
 export class EswitchClient implements Eswitch {
   readonly name: string

@@ -4,8 +4,7 @@
  *
  * A frame that a `tnl_pop` rule matches is looked up once more without its outer headers (contract.ts). Whatever waits or goes up does so as it came. Which frame's turn it is says order.ts.
  */
-import { ENCAP_READY } from '../flow/encap-table.ts'
-import { Executor, TUNNEL_OK } from '../flow/execute.ts'
+import { Executor } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'
 import { createKey } from '../flow/key.ts'
 import { Looks } from '../flow/looks.ts'
@@ -17,15 +16,15 @@ import { dropIndex } from '../port/drop.ts'
 import { FlowAccount } from '../port/flow-account.ts'
 import { Intake, type IntakeHost } from '../port/intake.ts'
 import type { Outputs } from '../port/outputs.ts'
-import { wireBytes, wireLargest, wirePackets } from '../port/stats.ts'
+import { wireBytes, wirePackets } from '../port/stats.ts'
 import { DOZE_PORTS, RX_ROOM, STATUS_BEAT } from '../port/thread-status.ts'
 import { TOGETHER, Together } from '../port/together.ts'
 import { Arming } from './arming.ts'
 import type { EswitchControl, EswitchEvent, EswitchPortOpen } from './control.ts'
 import { GONE, STAYS, UP } from './held-frames.ts'
+import { Inside, NOTHING_INSIDE } from './inside.ts'
 import { Order } from './order.ts'
 import { PortControl } from './port-control.ts'
-import { PUSH_WORDS } from './pushes.ts'
 import { REHEARSAL_PORT, type Rehearsal } from './rehearsal.ts'
 import { RuleCommands } from './rule-commands.ts'
 import { KIND_POP, KIND_PUSH } from './rule-programs.ts'
@@ -39,9 +38,6 @@ const RING_FULL = dropIndex('ring-full')
 const PORT_DOWN = dropIndex('port-down')
 
 const SORT_EVERY_MS = 1000
-const ETH_HLEN = 14
-/** Of #popTo. */
-const NOTHING_INSIDE = -2
 
 /** What the eswitch needs from its thread. */
 export interface EswitchHost extends IntakeHost<EswitchPortOpen> {
@@ -72,10 +68,9 @@ export class EswitchCore implements UplinkHandler {
   readonly #commands: RuleCommands
   readonly #control: PortControl
   readonly #looks: Looks
-  readonly #innerLooks: Looks
-  /** Of the frame as it came, and without its outer headers. */
+  readonly #inside: Inside
+  /** Of the frame as it came. */
   #key = createKey()
-  #inner = createKey()
   /** Of frames that wait. */
   readonly #waiting = createKey()
   readonly #together: Together
@@ -100,7 +95,7 @@ export class EswitchCore implements UplinkHandler {
     this.#arming = new Arming(shared.ruleState.length, (port, seq) => this.#uplink.marker(port, seq))
     this.#rules = new RuleTable(shared.ruleState, shared.ruleStats, this.#arming, host.hugePages)
     this.#looks = new Looks(arena, this.#rules.outer)
-    this.#innerLooks = new Looks(arena, this.#rules.inner)
+    this.#inside = new Inside(arena, this.#rules, this.#executor)
     this.#together = new Together(arena, this.#rules.outer, this.#account)
     this.#order = new Order(shared, this.#rules, this.#arming, this.#uplink, {
       runHeld: (slot, rule) => this.#runHeld(slot, rule),
@@ -255,7 +250,7 @@ export class EswitchCore implements UplinkHandler {
     }
     const kind = rules.kind(rule)
     if (kind === KIND_POP) this.#arriveTunnelled(slot, no, rule)
-    else if (kind === KIND_PUSH && !this.#fits(slot, rule)) this.#miss(slot, no, this.#key)
+    else if (kind === KIND_PUSH && !this.#inside.fits(slot, rule)) this.#miss(slot, no, this.#key)
     else if (rules.state(rule) === RULE_ACTIVE && this.#order.free) this.#hit(slot, rule, this.#key)
     else {
       const order = microflow(this.#key)
@@ -268,19 +263,19 @@ export class EswitchCore implements UplinkHandler {
   #arriveTunnelled(slot: number, no: number, outer: number): void {
     const rules = this.#rules
     if (rules.state(outer) !== RULE_ACTIVE) {
-      this.#hold(slot, outer, -1, this.#orderInside(slot), microflow(this.#key))
+      this.#hold(slot, outer, -1, this.#inside.microflow(slot, this.#key), microflow(this.#key))
       return
     }
     const packets = this.#packets(slot)
     const bytes = this.#bytes(slot, packets)
-    const rule = this.#popTo(slot)
+    const rule = this.#inside.popTo(slot)
     if (rule < 0) {
-      this.#miss(slot, no, rule === NOTHING_INSIDE ? this.#key : this.#inner)
+      this.#miss(slot, no, rule === NOTHING_INSIDE ? this.#key : this.#inside.key)
       return
     }
     const active = rules.state(rule) === RULE_ACTIVE
     if (!active || !this.#order.free) {
-      const order = microflow(this.#inner)
+      const order = microflow(this.#inside.key)
       const outside = microflow(this.#key)
       if (!active || !this.#order.isNext(no, order, outside)) {
         this.#executor.unpop(slot)
@@ -289,49 +284,7 @@ export class EswitchCore implements UplinkHandler {
       }
     }
     if (!this.#rehearsal.on) this.#account.add(outer, packets, bytes)
-    this.#hit(slot, rule, this.#inner)
-  }
-
-  /**
-   * Takes the outer headers off. Returns the rule for the inner packet, whose key is in #inner then; -1, and the frame is as it came, when there is none or the frame must be dealt
-   * with by the datapath; NOTHING_INSIDE when it cannot be taken apart.
-   */
-  #popTo(slot: number): number {
-    if (this.#executor.pop(slot, -1) !== TUNNEL_OK) return NOTHING_INSIDE
-    const look = this.#innerLooks.of(slot)
-    look.extract(slot)
-    this.#inner = look.key
-    const rule = look.find()
-    if (rule >= 0) {
-      const kind = this.#rules.kind(rule)
-      if (kind !== KIND_POP && (kind !== KIND_PUSH || this.#fits(slot, rule))) return rule
-    }
-    this.#executor.unpop(slot)
-    return -1
-  }
-
-  /** Microflow of the packet inside of the frame whose key is in #key; the frame's own if it cannot be taken apart. */
-  #orderInside(slot: number): number {
-    if (this.#executor.pop(slot, -1) !== TUNNEL_OK) return microflow(this.#key)
-    extractFrame(this.#shared.arena, slot, this.#waiting)
-    this.#executor.unpop(slot)
-    return microflow(this.#waiting)
-  }
-
-  /** False if an encap entry of the rule is not to be had or the frame is too big for its underlay: the datapath knows what to do then. */
-  #fits(slot: number, rule: number): boolean {
-    const pushes = this.#rules.pushes(rule)
-    for (let i = 0; i < pushes.length; i += PUSH_WORDS) {
-      const row = this.#executor.encaps.get(pushes[i]!)
-      if (row === undefined || row.state !== ENCAP_READY) return false
-      if (row.mtu === 0) continue
-      const { bytes, meta } = this.#shared.arena
-      const cut = pushes[i + 2]!
-      let length = wireLargest(bytes, meta, slot) + pushes[i + 1]!
-      if (cut > 0 && cut < length) length = cut
-      if (length + row.header.length - ETH_HLEN > row.mtu) return false
-    }
-    return true
+    this.#hit(slot, rule, this.#inside.key)
   }
 
   #miss(slot: number, no: number, key: Int32Array): void {
@@ -383,14 +336,14 @@ export class EswitchCore implements UplinkHandler {
     const rules = this.#rules
     extractFrame(this.#shared.arena, slot, this.#waiting)
     if (rules.kind(rule) !== KIND_POP) {
-      if (rules.kind(rule) === KIND_PUSH && !this.#fits(slot, rule)) return UP
+      if (rules.kind(rule) === KIND_PUSH && !this.#inside.fits(slot, rule)) return UP
       this.#uplink.cancel(slot)
       this.#hit(slot, rule, this.#waiting)
       return GONE
     }
     const packets = this.#packets(slot)
     const bytes = this.#bytes(slot, packets)
-    const inner = this.#popTo(slot)
+    const inner = this.#inside.popTo(slot)
     if (inner < 0) return UP
     if (rules.state(inner) !== RULE_ACTIVE) {
       this.#executor.unpop(slot)
@@ -399,7 +352,7 @@ export class EswitchCore implements UplinkHandler {
     }
     this.#uplink.cancel(slot)
     this.#account.add(rule, packets, bytes)
-    this.#hit(slot, inner, this.#inner)
+    this.#hit(slot, inner, this.#inside.key)
     return GONE
   }
 

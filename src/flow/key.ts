@@ -85,3 +85,10 @@ export interface Match {
 
 export const createKey = (): Int32Array => new Int32Array(K_WORDS)
 export const createMatch = (): Match => ({ key: createKey(), mask: createKey() })
+
+/** True if both select the same packets, by what the datapath looks at. */
+export const sameMatch = (a: Match, b: Match): boolean => {
+  for (let w = 0; w < K_DP_WORDS; w++)
+    if (a.mask[w] !== b.mask[w] || (a.key[w]! & a.mask[w]!) !== (b.key[w]! & b.mask[w]!)) return false
+  return true
+}
