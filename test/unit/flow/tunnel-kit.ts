@@ -1,4 +1,5 @@
 /** Tunnel entries and outer frames for tests, built from fields; and one slot with an interpreter around it that keeps what comes out. */
+import fc from 'fast-check'
 import { ENCAP_CSUM, ENCAP_DF, type EncapEntry } from '../../../src/flow/encap.ts'
 import { encapRow } from '../../../src/flow/encap-table.ts'
 import { type ExecuteSink, Executor } from '../../../src/flow/execute.ts'
@@ -197,3 +198,24 @@ export const completed = (fate: Pick<Fate, 'data' | 'meta'>): number[] => {
 }
 
 export const be16At = (data: readonly number[], at: number): number => data[at]! * 256 + data[at + 1]!
+
+/** Pushes the headers of entryOf's entry. */
+export const PUSH = [{ type: 'tnl_push', entry: 3 } as const]
+
+export const outers: fc.Arbitrary<Outer> = fc.record({
+  version: fc.constantFrom(4 as const, 6 as const),
+  vni: fc.nat(0xffffff),
+  dstPort: fc.nat(0xffff),
+  tos: fc.nat(0xff),
+  ttl: fc.integer({ min: 1, max: 255 }),
+  df: fc.boolean(),
+  csum: fc.boolean(),
+})
+
+/** Where the outer UDP header is. */
+const udpAt = (outer: Outer): number => (outer.version === 4 ? 34 : 54)
+/** What the pushed frame's own choices were: source port and identification. */
+export const choices = (outer: Outer, data: readonly number[]): { port: number; id: number } => ({
+  port: be16At(data, udpAt(outer)),
+  id: outer.version === 4 ? be16At(data, 18) : 0,
+})
