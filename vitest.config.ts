@@ -1,15 +1,10 @@
 import { defineConfig } from 'vitest/config'
 
-/** System tests that mostly wait, for timers and for daemons that start, and measure no rate: they wait together. */
-const WAITING = [
-  'test/system/tunnel/own-neighbours.test.ts',
-  'test/system/tunnel/neighbours.test.ts',
-  'test/system/tunnel/nud-kernel.test.ts',
-  'test/system/netlink/links.test.ts',
-  'test/system/switch/kinds.test.ts',
-  'test/system/switch/links.test.ts',
-  'test/system/switch/reload.test.ts',
-  'test/system/switch/start.test.ts',
+/** System tests that need the machine for themselves: they put load on it, look at all of it, or bring up labs by name. */
+const ALONE = [
+  'test/system/{bench,house,lab,native,tiers}/**/*.test.ts',
+  'test/system/switch/{backpressure,golden,hygiene,tiers,worker-loss}.test.ts',
+  'test/system/tunnel/{golden,scale}.test.ts',
 ]
 
 /** Tests without a load of their own share two cores; by itself Vitest would leave one to its main process. */
@@ -46,8 +41,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'system',
-          include: ['test/system/**/*.test.ts'],
-          exclude: WAITING,
+          include: ALONE,
           globalSetup: ['test/system/kit/global-setup.ts'],
           testTimeout: 120_000,
           hookTimeout: 60_000,
@@ -59,8 +53,10 @@ export default defineConfig({
       {
         extends: true,
         test: {
-          name: 'system-waiting',
-          include: WAITING,
+          // They wait, for timers and for daemons that start, more than they work; and each has namespaces of its own.
+          name: 'system-together',
+          include: ['test/system/**/*.test.ts'],
+          exclude: ALONE,
           globalSetup: ['test/system/kit/global-setup.ts'],
           testTimeout: 120_000,
           hookTimeout: 60_000,
