@@ -23,6 +23,7 @@ export default defineConfig({
           ...TOGETHER,
           name: 'pipeline',
           include: ['test/pipeline/**/*.test.ts', 'test/compliance/**/*.test.ts'],
+          setupFiles: ['test/pipeline/fixed-microflows.ts'],
         },
       },
       {
