@@ -2,7 +2,7 @@
  * Tier 3: the embedded switch of one NIC. A frame of an own port that a rule matches leaves by the rule; any other goes up to the datapath. What
  * comes down is sent, past the table. Runs in one thread; the worker (worker.ts) and the pipeline tests drive it round by round.
  *
- * A frame that a `tnl_pop` rule matches is looked up once more without its outer headers (contract.ts). Whatever waits or goes up does so as it came. Which frame's turn it is says order.ts.
+ * A frame that a `tnl_pop` rule matches is looked up once more without its outer headers (contract.ts, inside.ts). Whatever waits or goes up does so as it came. Which frame's turn it is says order.ts.
  */
 import { Executor } from '../flow/execute.ts'
 import { extractFrame } from '../flow/extract-frame.ts'

@@ -6,7 +6,7 @@ import { getPriority, setPriority } from 'node:os'
  * Who carries others' packets should not wait behind those who send them; but who comes before them at once, as with the -10 of Open vSwitch's `ovs-ctl`, interrupts them after
  * each packet and gets small batches (docs/performance.md).
  */
-const SWITCH = -4
+export const SWITCH_NICENESS = -4
 const LEAST = -20
 const MOST = 19
 
@@ -18,9 +18,9 @@ export const parseNiceness = (text: string): number => {
   return nice
 }
 
-/** What a switch should have: what was asked for, otherwise what who started it has chosen, otherwise a switch's. */
-export const nicenessFor = (asked: number | undefined): number =>
-  asked ?? (getPriority() === 0 ? SWITCH : getPriority())
+/** What a switch should have: what was asked for, otherwise what who started it has chosen (`present`), otherwise a switch's. */
+export const nicenessFor = (asked: number | undefined, present = getPriority()): number =>
+  asked ?? (present === 0 ? SWITCH_NICENESS : present)
 
 /** Gives it to all threads of the process; those that they start inherit it. Throws when the kernel refuses: to get less than one has needs CAP_SYS_NICE. */
 export const setNiceness = (nice: number): void => {

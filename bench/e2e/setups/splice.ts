@@ -1,4 +1,5 @@
 /** The limits: C++ loops that decide nothing (bench/e2e/native). */
+import { SWITCH_NICENESS } from '../../../src/lib/niceness.ts'
 import type { Running } from '../../../test/system/kit/process.ts'
 import { type Program, program } from '../programs.ts'
 import { otherSide, outerAddress, type Side, VNI } from '../scenario.ts'
@@ -13,7 +14,7 @@ const ready = async (running: Running): Promise<Part> => {
 }
 
 /** As `tapswitch run`. */
-const FIRST = ['nice', '-n', '-4']
+const FIRST = ['nice', '-n', String(SWITCH_NICENESS)]
 
 const links = (site: Site): string[] =>
   (['a', 'b'] as const).flatMap((side) => [site.guests[side].netns, site.link(side)])

@@ -16,17 +16,10 @@ import {
 import { compileActions, ProgramError } from '../../../src/flow/program.ts'
 import { HEADROOM, M_BASE, M_MARK, M_OFF, M_RECIRC_ID, M_TUN_ID, META_WORDS } from '../../../src/packet/slot.ts'
 import { build } from '../../pipeline/tiers/frames.ts'
-import { Bench, choices, entryOf, OUTER, outers, PUSH, wrap } from './tunnel-kit.ts'
+import { Bench, choices, entryOf, OUTER, outers, PUSH, TCP4, wrap } from './tunnel-kit.ts'
 
 describe('entries', () => {
-  const inner = [
-    ...build({
-      ...{ dst: '02:00:00:00:00:02', src: '02:00:00:00:00:01' },
-      ip: { src: '10.0.0.1', dst: '10.0.0.2', tos: 0x2e, ttl: 17 },
-      tcp: { src: 1, dst: 2 },
-      payload: [1, 2, 3],
-    }),
-  ]
+  const inner = [...build(TCP4)]
 
   it('pending ones make frames wait, as they came; resumed they go', () => {
     const bench = new Bench().put(entryOf(OUTER, { state: 'pending', actions: [] }))

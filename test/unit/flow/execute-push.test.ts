@@ -32,16 +32,11 @@ import {
 } from '../../../src/packet/slot.ts'
 import { build, type FrameFields, sum } from '../../pipeline/tiers/frames.ts'
 import { build as buildSuper, shapes } from '../native/super-frame.ts'
-import { Bench, be16At, choices, completed, entryOf, OUTER, outers, PUSH, wrap } from './tunnel-kit.ts'
+import { Bench, be16At, choices, completed, entryOf, OUTER, outers, PUSH, TCP4, wrap } from './tunnel-kit.ts'
 
 const ETH = { dst: '02:00:00:00:00:02', src: '02:00:00:00:00:01' }
 const INNERS: Record<string, FrameFields> = {
-  'TCP over IPv4': {
-    ...ETH,
-    ip: { src: '10.0.0.1', dst: '10.0.0.2', tos: 0x2e, ttl: 17 },
-    tcp: { src: 1, dst: 2 },
-    payload: [1, 2, 3],
-  },
+  'TCP over IPv4': TCP4,
   'UDP over IPv6': {
     ...ETH,
     ip6: { src: 'fd01::1', dst: 'fd01::2', tclass: 0x49, hops: 9 },
@@ -99,7 +94,7 @@ describe('push', () => {
     for (const version of [4, 6] as const) {
       for (let combination = 0; combination < 16; combination++) {
         const outer = { ...OUTER, version, tos: 0x50 | (combination >> 2) }
-        const fields = { ...INNERS['TCP over IPv4']!, ip: { src: '1.1.1.1', dst: '2.2.2.2', tos: combination & 3 } }
+        const fields = { ...TCP4, ip: { src: '1.1.1.1', dst: '2.2.2.2', tos: combination & 3 } }
         const [fate] = new Bench().put(entryOf(outer)).run(build(fields), PUSH)
         const tos = version === 4 ? fate!.data[15]! : (be16At(fate!.data, 14) >> 4) & 0xff
         expect(tos).toBe(0x50 | (combination & 3))
@@ -122,7 +117,7 @@ describe('push', () => {
   it('takes the source port from addresses, protocol and ports; not from the ports of a fragment', () => {
     const portOf = (fields: FrameFields): number =>
       choices(OUTER, new Bench().put(entryOf(OUTER)).run(build(fields), PUSH)[0]!.data).port
-    const base = INNERS['TCP over IPv4']!
+    const base = TCP4
     const ports = new Set<number>()
     for (let src = 0; src < 200; src++) ports.add(portOf({ ...base, tcp: { src, dst: 80 } }))
     expect(ports.size).toBeGreaterThan(190)
@@ -141,7 +136,7 @@ describe('push', () => {
     const bench = new Bench().put(entryOf(OUTER))
     const buckets = new Array<number>(16).fill(0)
     for (let i = 0; i < 3200; i++) {
-      const fields = { ...INNERS['TCP over IPv4']!, tcp: { src: i & 0xff, dst: i >> 8 } }
+      const fields = { ...TCP4, tcp: { src: i & 0xff, dst: i >> 8 } }
       const { port } = choices(OUTER, bench.run(build(fields), PUSH)[0]!.data)
       buckets[Math.floor(((port - 32768) * 16) / 28233)]!++
     }
@@ -193,7 +188,7 @@ describe('push', () => {
   it('clears tunnel metadata; mark and port stay', () => {
     const bench = new Bench().put(entryOf(OUTER))
     const words = { [M_TUN_ID + 1]: 5, [M_TUN_META]: 6, [M_TUN_SRC + 3]: 7, [M_MARK]: 8, [M_PORT]: 9 }
-    const [fate] = bench.run(build(INNERS['TCP over IPv4']!), PUSH, words)
+    const [fate] = bench.run(build(TCP4), PUSH, words)
     expect(fate!.meta.slice(M_TUN_ID, M_TUN_SRC + 8)).toEqual(new Int32Array(12))
     expect([fate!.meta[M_MARK], fate!.meta[M_PORT]]).toEqual([8, 9])
   })
@@ -340,7 +335,7 @@ describe('push of anything', () => {
 
 describe('MTU', () => {
   it('is of the outer IP packet; what is longer stays as it is', () => {
-    const inner = [...build({ ...INNERS['TCP over IPv4']!, payload: new Array<number>(100).fill(1) })]
+    const inner = [...build({ ...TCP4, payload: new Array<number>(100).fill(1) })]
     for (const version of [4, 6] as const) {
       const whole = inner.length + (version === 4 ? 36 : 56)
       const fate = (mtu: number): unknown =>
@@ -362,7 +357,7 @@ describe('MTU', () => {
 
   it('is not looked at by who encapsulates on his own', () => {
     const bench = new Bench().put(entryOf(OUTER, { mtu: 60, state: 'pending' }))
-    const inner = [...build(INNERS['TCP over IPv4']!)]
+    const inner = [...build(TCP4)]
     const slot = bench.load(inner)
     expect(bench.executor.encapInto(slot, 3)).toBe(TUNNEL_OK)
     const { port } = choices(OUTER, bench.frameOf(slot))

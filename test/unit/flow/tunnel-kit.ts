@@ -18,7 +18,7 @@ import {
   SlotPool,
   VNET_F_NEEDS_CSUM,
 } from '../../../src/packet/slot.ts'
-import { build, sum } from '../../pipeline/tiers/frames.ts'
+import { build, type FrameFields, sum } from '../../pipeline/tiers/frames.ts'
 
 export interface Outer {
   version: 4 | 6
@@ -198,6 +198,15 @@ export const completed = (fate: Pick<Fate, 'data' | 'meta'>): number[] => {
 }
 
 export const be16At = (data: readonly number[], at: number): number => data[at]! * 256 + data[at + 1]!
+
+/** A packet to be encapsulated. */
+export const TCP4: FrameFields = {
+  dst: '02:00:00:00:00:02',
+  src: '02:00:00:00:00:01',
+  ip: { src: '10.0.0.1', dst: '10.0.0.2', tos: 0x2e, ttl: 17 },
+  tcp: { src: 1, dst: 2 },
+  payload: [1, 2, 3],
+}
 
 /** Pushes the headers of entryOf's entry. */
 export const PUSH = [{ type: 'tnl_push', entry: 3 } as const]

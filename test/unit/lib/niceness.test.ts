@@ -1,4 +1,3 @@
-import { getPriority } from 'node:os'
 import { describe, expect, it } from 'vitest'
 import { nicenessFor, parseNiceness } from '../../../src/lib/niceness.ts'
 
@@ -10,8 +9,9 @@ describe('a niceness', () => {
   })
 
   it('that was asked for is taken; otherwise one that the process has been given stays', () => {
-    expect(nicenessFor(0)).toBe(0)
-    expect(nicenessFor(7)).toBe(7)
-    expect(nicenessFor(undefined)).toBe(getPriority() === 0 ? -4 : getPriority())
+    expect(nicenessFor(0, 5)).toBe(0)
+    expect(nicenessFor(7, 0)).toBe(7)
+    expect(nicenessFor(undefined, 5)).toBe(5)
+    expect(nicenessFor(undefined, 0)).toBe(-4)
   })
 })
